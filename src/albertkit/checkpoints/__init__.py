@@ -1,0 +1,1 @@
+"""The ALBERT checkpoint formats and the contract of parameter names."""

@@ -1,0 +1,148 @@
+"""Hugging Face's checkpoint directory: ``config.json`` and ``model.safetensors``, both ways, through the one contract.
+
+The names on disk are the contract's own, but for what this file lists: a bare encoder is saved without its ``albert.``
+prefix, tied weights are left out on writing and ignored on reading, and the names of old files are brought up to date.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from albertkit import hub
+from albertkit.checkpoints.parameters import HEADS, Head, list_parameters
+from albertkit.checkpoints.storage import read_tensors, unwritable, write_tensors
+from albertkit.config import AlbertConfig
+from albertkit.errors import CheckpointError
+from albertkit.files import new_file
+
+__all__ = [
+    "CONFIG_FILE",
+    "WEIGHTS_FILE",
+    "LoadedParameters",
+    "from_disk_name",
+    "heads_on_disk",
+    "load_parameters",
+    "save_checkpoint",
+]
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+
+# Names that mean nothing to us: decoder weights tied to the word embeddings (and their bias, kept as predictions.bias),
+# and a buffer of position numbers that older releases saved.
+_IGNORED = re.compile(r"predictions\.decoder\.(weight|bias)|(albert\.)?embeddings\.position_ids")
+# LayerNorm's names in files of 2019.
+_OLD_NORM = {".gamma": ".weight", ".beta": ".bias"}
+_ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
+_HEAD_PREFIX: dict[Head, str] = {
+    "pooler": "albert.pooler.",
+    "masked_lm": "predictions.",
+    "sentence_order": "sop_classifier.",
+}
+
+
+@dataclass(frozen=True)
+class LoadedParameters:
+    """What a checkpoint gave for a model.
+
+    Attributes:
+        parameters: Contract name → float32 array; a read-only view of the file where it is stored as float32.
+        missing: Contract names that the file lacks, such as the sentence-order head of the published files.
+        unexpected: Names in the file that the asked-for model has no place for.
+        dtype: The file's floating type: ``float32``, ``float16`` or ``bfloat16``.
+    """
+
+    parameters: dict[str, np.ndarray]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    dtype: str
+
+
+def from_disk_name(name: str) -> str | None:
+    """The contract's name for a name on disk; ``None`` if it is one that is deliberately dropped."""
+    if _IGNORED.fullmatch(name):
+        return None
+    for old, new in _OLD_NORM.items():
+        if name.endswith(old):
+            name = name.removesuffix(old) + new
+    return f"albert.{name}" if name.startswith(_ENCODER_PARTS) else name
+
+
+def load_parameters(
+    name: str | Path, config: AlbertConfig, heads: tuple[Head, ...] | None = None, *, revision: str | None = None
+) -> LoadedParameters:
+    """Read the weights of a checkpoint that a model with ``heads`` needs.
+
+    Args:
+        name: A directory, an embedded model, a published name or a hub id.
+        config: The model's configuration, which gives every shape.
+        heads: The heads on the encoder; those that the file holds where none are given.
+        revision: Branch, tag or commit of a hub repository.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged, a shape does not fit, or the encoder's own weights are absent.
+    """
+    path = hub.locate(name, (WEIGHTS_FILE,), revision=revision)[WEIGHTS_FILE]
+    stored = read_tensors(path)
+    found = {ours: array for key, array in stored.tensors.items() if (ours := from_disk_name(key)) is not None}
+    wanted = heads_on_disk(found) if heads is None else heads
+    expected = {parameter.name: parameter.shape for parameter in list_parameters(config, wanted)}
+    for key in expected.keys() & found.keys():
+        if found[key].shape != expected[key]:
+            raise CheckpointError(
+                f"{key} must have the shape {expected[key]} that the configuration gives",
+                received=f"{found[key].shape} in {path}",
+                fix="use the config.json that came with the weights",
+            )
+    missing = tuple(key for key in expected if key not in found)
+    body = [key for key in missing if key.startswith(("albert.embeddings.", "albert.encoder."))]
+    if body:
+        raise CheckpointError(
+            "a checkpoint must hold the whole encoder", received=f"{path}, which lacks {body[0]} and {len(body) - 1} more"
+        )
+    return LoadedParameters(
+        parameters={key: np.asarray(found[key], dtype=np.float32) for key in expected if key in found},
+        missing=missing,
+        unexpected=tuple(key for key in found if key not in expected),
+        dtype=stored.dtype,
+    )
+
+
+def heads_on_disk(names: Mapping[str, object]) -> tuple[Head, ...]:
+    """Which heads the names of a checkpoint (the contract's or the disk's) hold."""
+    ours = [from_disk_name(name) or "" for name in names]
+    return tuple(head for head in HEADS if any(name.startswith(_HEAD_PREFIX[head]) for name in ours))
+
+
+def save_checkpoint(
+    directory: str | Path, config: AlbertConfig, parameters: Mapping[str, np.ndarray], *, dtype: str = "float32"
+) -> None:
+    """Write ``config.json`` and ``model.safetensors``; each appears whole or not at all.
+
+    Args:
+        directory: Where to; made if need be.
+        config: Written in Hugging Face's form.
+        parameters: Contract name → array.
+        dtype: ``float32``, ``float16`` or ``bfloat16``.
+
+    Raises:
+        CheckpointError: If a shape does not fit the configuration or the files cannot be written.
+        ConfigError: If the configuration cannot be saved (a callable activation).
+    """
+    shapes = {parameter.name: parameter.shape for parameter in list_parameters(config, heads_on_disk(parameters))}
+    for key, shape in shapes.items():
+        received = "nothing" if key not in parameters else str(parameters[key].shape)
+        if received != str(shape):
+            raise CheckpointError(f"{key} must have the shape {shape} that the configuration gives", received=received)
+    text = config.to_json_string()
+    write_tensors(Path(directory) / WEIGHTS_FILE, parameters, dtype=dtype, metadata={"format": "pt"})
+    try:
+        with new_file(Path(directory) / CONFIG_FILE) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise unwritable(Path(directory) / CONFIG_FILE, error) from None

@@ -1,0 +1,125 @@
+"""What others build on: the floors, the public names, the commands and their flags, the names of parameters."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from importlinter.application.use_cases import lint_imports
+
+import albertkit
+from albertkit import optional
+from albertkit.checkpoints.parameters import HEADS, list_parameters
+from albertkit.cli.main import COMMANDS
+from albertkit.testing import tiny_config
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_the_floors_hold(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    from importlinter.configuration import configure
+
+    configure()
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), cache_dir=None)
+
+
+def test_public_names():
+    assert albertkit.__all__ == [
+        "AlbertConfig",
+        "AlbertForMaskedLM",
+        "AlbertForPreTraining",
+        "AlbertForPreTrainingOutput",
+        "AlbertModel",
+        "AlbertPreTrainedModel",
+        "AlbertTokenizer",
+        "AlbertTokenizerFast",
+        "pipeline",
+    ]
+    for name in albertkit.__all__:
+        assert getattr(albertkit, name) is not None
+    assert albertkit.AlbertTokenizerFast is albertkit.AlbertTokenizer
+    assert set(dir(albertkit)) >= set(albertkit.__all__)
+    with pytest.raises(AttributeError, match="AlbertFoo"):
+        albertkit.AlbertFoo  # noqa: B018
+    assert albertkit.__version__ == PROJECT["project"]["version"]
+
+
+def test_commands():
+    assert list(COMMANDS) == ["fill-mask", "tokenize", "train-tokenizer", "prepare", "pretrain", "info", "doctor"]
+
+
+def test_parameter_names():
+    inner = [
+        "attention.query.weight", "attention.query.bias", "attention.key.weight", "attention.key.bias",
+        "attention.value.weight", "attention.value.bias", "attention.dense.weight", "attention.dense.bias",
+        "attention.LayerNorm.weight", "attention.LayerNorm.bias", "ffn.weight", "ffn.bias", "ffn_output.weight",
+        "ffn_output.bias", "full_layer_layer_norm.weight", "full_layer_layer_norm.bias",
+    ]  # fmt: skip
+    layers = [
+        f"albert.encoder.albert_layer_groups.{g}.albert_layers.{i}.{name}" for g in (0, 1) for i in (0, 1) for name in inner
+    ]
+    assert [parameter.name for parameter in list_parameters(tiny_config(), HEADS)] == [
+        "albert.embeddings.word_embeddings.weight",
+        "albert.embeddings.position_embeddings.weight",
+        "albert.embeddings.token_type_embeddings.weight",
+        "albert.embeddings.LayerNorm.weight",
+        "albert.embeddings.LayerNorm.bias",
+        "albert.encoder.embedding_hidden_mapping_in.weight",
+        "albert.encoder.embedding_hidden_mapping_in.bias",
+        *layers,
+        "albert.pooler.weight",
+        "albert.pooler.bias",
+        "predictions.dense.weight",
+        "predictions.dense.bias",
+        "predictions.LayerNorm.weight",
+        "predictions.LayerNorm.bias",
+        "predictions.bias",
+        "sop_classifier.classifier.weight",
+        "sop_classifier.classifier.bias",
+    ]
+
+
+def test_the_core_imports_no_framework():
+    script = (
+        "import sys\n"
+        "for name in ('torch', 'jax', 'tensorflow', 'transformers', 'tokenizers', 'google.protobuf', 'tqdm'):\n"
+        "    sys.modules[name] = None\n"
+        "import albertkit\n"
+        "from albertkit import AlbertConfig, AlbertTokenizer, pipeline\n"
+        "import albertkit.data, albertkit.checkpoints.describe, albertkit.training.recipe\n"
+        "from albertkit.cli.main import COMMANDS\n"
+        "import importlib\n"
+        "[importlib.import_module('albertkit.cli.' + name.replace('-', '_')) for name in COMMANDS]\n"
+        "try:\n"
+        "    albertkit.AlbertModel\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert 'pip install "albertkit[torch]"' in done.stdout
+
+
+def test_every_extra_that_a_message_names_exists():
+    extras = PROJECT["project"]["optional-dependencies"]
+    for module, extra in optional.EXTRAS.items():
+        assert any(requirement.startswith(module) for requirement in extras[extra])
+
+
+def test_every_dependency_has_a_floor_and_the_core_has_no_framework():
+    project = PROJECT["project"]
+    everything = project["dependencies"] + [item for extra in project["optional-dependencies"].values() for item in extra]
+    assert [item for item in everything if ">=" not in item] == []
+    assert not [item for item in project["dependencies"] if item.startswith(("torch", "jax", "tensorflow", "transformers"))]
+
+
+def test_constraints_hold_versions_only():
+    for path in (ROOT / "constraints").iterdir():
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+        assert [line for line in lines if "==" not in line or "/" in line or "@" in line] == [], path
+    assert "torch==2.13.0" in (ROOT / "constraints" / "tests.txt").read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,28 @@
+"""Shape checking of every model, and the folder of real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jaxtyping
+import pytest
+
+import albertkit.models.shapes as shapes
+
+for name in shapes.__all__:
+    setattr(shapes, name, getattr(jaxtyping, name))
+jaxtyping.install_import_hook("albertkit.models", "beartype.beartype")
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets beside the checkout; without it a test skips, or fails where CI demands it."""
+    if not SHARED.is_dir():
+        message = f"needs the real data sets in {SHARED}, which is absent"
+        if os.environ.get("ALBERTKIT_REQUIRE_DATA"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return SHARED
