@@ -1,0 +1,1 @@
+"""The model in each framework; the packages never import one another."""
