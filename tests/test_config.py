@@ -57,6 +57,8 @@ def test_hugging_face_file_round_trip_keeps_every_key(tmp_path):
     with pytest.warns(UserWarning, match="my_key"):
         config = AlbertConfig.from_json_file(path)
     assert json.loads(config.to_json_string()) == values
+    path.write_text(tiny_config(num_labels=3).to_json_string())
+    assert AlbertConfig.from_json_file(path) == tiny_config(num_labels=3)
     assert config.my_key == [1, 2]
     assert config.torch_dtype == "float32"
 

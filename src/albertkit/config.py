@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
 import warnings
@@ -13,58 +12,22 @@ from pathlib import Path
 from typing import Any, Self
 
 from albertkit import hub
-from albertkit.errors import ConfigError
+from albertkit.config_values import (
+    ACTIVATIONS,
+    CONVENTIONS,
+    GOOGLE_ACTIVATION,
+    GOOGLE_KEYS,
+    GOOGLE_ONLY,
+    KNOWN_TO_OTHERS,
+    LARGEST,
+    POSITION_TYPES,
+    PROBLEM_TYPES,
+    PUBLISHED,
+    FrozenDict,
+)
+from albertkit.errors import ConfigError, suggest
 
-__all__ = ["ACTIVATIONS", "PUBLISHED", "AlbertConfig", "FrozenDict"]
-
-ACTIVATIONS = (
-    "gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "leaky_relu", "linear", "mish", "quick_gelu",
-    "relu", "relu6", "sigmoid", "silu", "swish", "tanh",
-)  # fmt: skip
-"""Names ``hidden_act`` may take on every engine; ``gelu`` is the erf form, ``gelu_new`` the tanh form Google trained with."""
-
-_POSITION_TYPES = ("absolute", "relative_key", "relative_key_query")
-_PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
-_CONVENTIONS = ("google", "huggingface")
-
-# Bounds before anything is allocated: far above every published model, far below what exhausts a machine by mistake.
-_LARGEST = {
-    "vocab_size": 10_000_000, "embedding_size": 65_536, "hidden_size": 65_536, "intermediate_size": 1_048_576,
-    "num_hidden_layers": 1024, "num_hidden_groups": 1024, "inner_group_num": 1024, "num_attention_heads": 4096,
-    "max_position_embeddings": 1_048_576, "type_vocab_size": 65_536, "num_labels": 1_000_000,
-}  # fmt: skip
-
-# Keys that others write and that change nothing here: kept as they are, without a warning.
-_KNOWN_TO_OTHERS = frozenset({
-    "_attn_implementation_autoset", "_name_or_path", "add_cross_attention", "architectures", "attn_implementation",
-    "bad_words_ids", "chunk_size_feed_forward", "cross_attention_hidden_size", "decoder_start_token_id", "down_scale_factor",
-    "dtype", "finetuning_task", "gap_size", "is_decoder", "is_encoder_decoder", "language", "layers_to_keep", "max_length",
-    "model_type", "net_structure_type", "num_memory_blocks", "output_past", "prefix", "pruned_heads", "sep_token_id",
-    "task_specific_params", "tf_legacy_loss", "tokenizer_class", "torch_dtype", "torchscript", "transformers_version",
-    "use_bfloat16", "use_cache",
-})  # fmt: skip
-
-# The one key whose meaning differs: Google's code maps "gelu" to the tanh form always (modeling.py, get_activation).
-_GOOGLE_ACTIVATION = {"gelu": "gelu_new", "relu": "relu", "tanh": "tanh", "linear": "linear"}
-_GOOGLE_KEYS = (
-    "attention_probs_dropout_prob", "hidden_act", "hidden_dropout_prob", "embedding_size", "hidden_size", "initializer_range",
-    "intermediate_size", "max_position_embeddings", "num_attention_heads", "num_hidden_layers", "num_hidden_groups",
-    "inner_group_num", "type_vocab_size", "vocab_size",
-)  # fmt: skip
-_GOOGLE_ONLY = {"net_structure_type": 0, "gap_size": 0, "num_memory_blocks": 0, "down_scale_factor": 1}
-
-
-class FrozenDict(dict[Any, Any]):
-    """A dictionary that refuses changes; it pickles, copies and serialises as a dictionary does."""
-
-    def _refuse(self, *args: object, **kwargs: object) -> Any:
-        raise TypeError("a configuration cannot be changed; make a new one with config.replace(...)")
-
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
-
-    def __reduce__(self) -> tuple[type[FrozenDict], tuple[dict[Any, Any]]]:
-        return FrozenDict, (dict(self),)
+__all__ = ["ACTIVATIONS", "PUBLISHED", "AlbertConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +105,7 @@ class AlbertConfig:
     # ------------------------------------------------------------------ rules
 
     def __post_init__(self) -> None:
-        for name, largest in _LARGEST.items():
+        for name, largest in LARGEST.items():
             value = getattr(self, name)
             if name == "num_labels" and value is None:
                 continue
@@ -187,9 +150,9 @@ class AlbertConfig:
 
     def _check_choices(self) -> None:
         choices = {
-            "position_embedding_type": _POSITION_TYPES,
-            "problem_type": (None, *_PROBLEM_TYPES),
-            "training_convention": _CONVENTIONS,
+            "position_embedding_type": POSITION_TYPES,
+            "problem_type": (None, *PROBLEM_TYPES),
+            "training_convention": CONVENTIONS,
         }
         if not callable(self.hidden_act):
             choices["hidden_act"] = ACTIVATIONS
@@ -199,7 +162,7 @@ class AlbertConfig:
                 raise ConfigError(
                     f"{name} must be one of {', '.join(str(item) for item in allowed)}",
                     received=f"{name}={value!r}",
-                    fix=_suggest(value, allowed),
+                    fix=suggest(value, allowed),
                 )
         for name in ("tie_word_embeddings", "output_attentions", "output_hidden_states", "return_dict"):
             if type(getattr(self, name)) is not bool:
@@ -249,7 +212,7 @@ class AlbertConfig:
         """
         short = name.removeprefix("albert/")
         if short not in PUBLISHED:
-            raise ConfigError(f"a published size is one of {', '.join(PUBLISHED)}", received=name, fix=_suggest(short, PUBLISHED))
+            raise ConfigError(f"a published size is one of {', '.join(PUBLISHED)}", received=name, fix=suggest(short, PUBLISHED))
         return cls(**PUBLISHED[short])
 
     @classmethod
@@ -265,16 +228,16 @@ class AlbertConfig:
         """
         _refuse_unknown(overrides)
         known = {name: value for name, value in values.items() if name in _FIELDS and name != "extra"}
-        extra = {name: value for name, value in values.items() if name not in _FIELDS} | dict(values.get("extra") or {})
+        extra = {name: value for name, value in values.items() if name not in _FIELDS and name != "model_type"}
         model_type = values.get("model_type", "albert")
         if model_type != "albert":
             raise ConfigError('an ALBERT configuration has model_type "albert"', received=f"model_type={model_type!r}")
-        unknown = sorted(set(extra) - _KNOWN_TO_OTHERS)
+        unknown = sorted(set(extra) - KNOWN_TO_OTHERS)
         if unknown:
             names = ", ".join(unknown)
             warnings.warn(f"the configuration holds keys that albertkit does not know, kept as they are: {names}", stacklevel=2)
-        if "model_type" not in values and set(values) & set(_GOOGLE_ONLY):
-            known["hidden_act"] = _GOOGLE_ACTIVATION.get(values.get("hidden_act", "gelu"), values.get("hidden_act"))
+        if "model_type" not in values and set(values) & set(GOOGLE_ONLY):
+            known["hidden_act"] = GOOGLE_ACTIVATION.get(values.get("hidden_act", "gelu"), values.get("hidden_act"))
         if "num_labels" in overrides:
             known = {name: value for name, value in known.items() if name not in ("id2label", "label2id")}
         if "id2label" in overrides or "label2id" in overrides:
@@ -339,7 +302,7 @@ class AlbertConfig:
             )
         values = {name: getattr(self, name) for name in sorted(_FIELDS - {"extra", "num_labels"})}
         values |= {"id2label": {str(i): n for i, n in values["id2label"].items()}, "label2id": dict(values["label2id"])}
-        return {"model_type": "albert"} | values | {k: v for k, v in self.extra.items() if k != "model_type"}
+        return {"model_type": "albert"} | values | dict(self.extra)
 
     def to_google_dict(self) -> dict[str, Any]:
         """The JSON form of google-research/albert (``albert_config.json``).
@@ -347,15 +310,15 @@ class AlbertConfig:
         Raises:
             ConfigError: If Google's code has no such activation; its ``gelu`` is the tanh form.
         """
-        names = {ours: google for google, ours in _GOOGLE_ACTIVATION.items()} | {"gelu_pytorch_tanh": "gelu"}
+        names = {ours: google for google, ours in GOOGLE_ACTIVATION.items()} | {"gelu_pytorch_tanh": "gelu"}
         if self.hidden_act not in names:
             raise ConfigError(
                 f"Google's configuration knows the activations {', '.join(names)} only",
                 received=f"hidden_act={self.hidden_act!r}",
             )
-        values: dict[str, Any] = {name: getattr(self, name) for name in _GOOGLE_KEYS}
+        values: dict[str, Any] = {name: getattr(self, name) for name in GOOGLE_KEYS}
         values["hidden_act"] = names[str(self.hidden_act)]
-        return values | {name: self.extra.get(name, default) for name, default in _GOOGLE_ONLY.items()}
+        return values | {name: self.extra.get(name, default) for name, default in GOOGLE_ONLY.items()}
 
     def to_json_string(self) -> str:
         """:meth:`to_dict` as indented JSON text."""
@@ -381,43 +344,17 @@ class AlbertConfig:
         extra = self.__dict__.get("extra", {})
         if name in extra and not name.startswith("__"):
             return extra[name]
-        raise AttributeError(f"AlbertConfig has no {name!r}{_hint(name, _FIELDS)}")
+        close = suggest(name, _FIELDS)
+        raise AttributeError(f"AlbertConfig has no {name!r}" + (f"; {close}" if close else ""))
 
     def __hash__(self) -> int:
         return hash(repr(self))
 
 
-def _hint(name: object, allowed: Any) -> str:
-    """``"; did you mean X?"`` or nothing."""
-    suggestion = _suggest(name, allowed)
-    return f"; {suggestion}" if suggestion else ""
-
-
-def _suggest(name: object, allowed: Any) -> str | None:
-    close = difflib.get_close_matches(str(name), [str(item) for item in allowed], n=1)
-    return f"did you mean {close[0]}?" if close else None
-
-
 def _refuse_unknown(names: Mapping[str, Any]) -> None:
     for name in names:
         if name not in _FIELDS:
-            raise ConfigError("every override must be a field of AlbertConfig", received=name, fix=_suggest(name, _FIELDS))
+            raise ConfigError("every override must be a field of AlbertConfig", received=name, fix=suggest(name, _FIELDS))
 
 
 _FIELDS = frozenset(item.name for item in dataclasses.fields(AlbertConfig))
-
-_SIZES: dict[str, dict[str, Any]] = {
-    "base": {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "num_hidden_layers": 12},
-    "large": {"hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16, "num_hidden_layers": 24},
-    "xlarge": {"hidden_size": 2048, "intermediate_size": 8192, "num_attention_heads": 16, "num_hidden_layers": 24},
-    "xxlarge": {"hidden_size": 4096, "intermediate_size": 16384, "num_attention_heads": 64, "num_hidden_layers": 12},
-}
-_V1_DROPOUT = {"base": 0.1, "large": 0.1, "xlarge": 0.1, "xxlarge": 0.0}
-
-PUBLISHED: dict[str, dict[str, Any]] = {
-    f"albert-{size}-v1": values
-    | {"hidden_act": "gelu", "hidden_dropout_prob": _V1_DROPOUT[size], "attention_probs_dropout_prob": _V1_DROPOUT[size]}
-    for size, values in _SIZES.items()
-} | {f"albert-{size}-v2": values | {"hidden_act": "gelu_new"} for size, values in _SIZES.items()}
-"""The eight published checkpoints: name → what differs from the defaults. Version 1 says ``gelu`` (erf) as Hugging Face's
-files do, though Google trained it with the tanh form: pass ``hidden_act="gelu_new"`` for that."""

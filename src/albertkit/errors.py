@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 __all__ = [
     "AlbertError",
     "CheckpointError",
@@ -10,6 +13,7 @@ __all__ = [
     "InputError",
     "TrainingError",
     "VocabularyError",
+    "suggest",
 ]
 
 
@@ -53,3 +57,9 @@ class DataError(AlbertError):
 
 class TrainingError(AlbertError):
     """Training cannot start or cannot go on."""
+
+
+def suggest(name: object, allowed: Iterable[object]) -> str | None:
+    """``"did you mean X?"`` for the nearest of the ``allowed`` names; ``None`` if none is near."""
+    close = difflib.get_close_matches(str(name), [str(item) for item in allowed], n=1)
+    return f"did you mean {close[0]}?" if close else None

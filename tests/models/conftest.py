@@ -45,7 +45,7 @@ class RaggedBatch:
 def make_batch(config: AlbertConfig, lengths: tuple[int, ...] = (13, 5, 19, 5, 1), seed: int = 0) -> RaggedBatch:
     generator = np.random.default_rng(seed)
     shape = (len(lengths), max(lengths))
-    ids = generator.integers(1, config.vocab_size, shape)
+    ids = generator.integers(0, config.vocab_size, shape)  # the padding id too, where it is no padding
     mask = np.arange(shape[1]) < np.array(lengths)[:, None]
     labels = np.where((generator.random(shape) < 0.3) & mask, generator.integers(0, config.vocab_size, shape), -100)
     tensors = (
@@ -58,9 +58,9 @@ def make_batch(config: AlbertConfig, lengths: tuple[int, ...] = (13, 5, 19, 5, 1
     return RaggedBatch(*(torch.from_numpy(tensor) for tensor in tensors))
 
 
-def make_model(config: AlbertConfig, seed: int = 0) -> AlbertForPreTraining:
+def make_model(config: AlbertConfig, scale: float = 1.0) -> AlbertForPreTraining:
     model = AlbertForPreTraining(config)
-    state = {name: torch.from_numpy(values) for name, values in random_parameters(config, seed=seed).items()}
+    state = {name: torch.from_numpy(values * np.float32(scale)) for name, values in random_parameters(config).items()}
     model.load_state_dict(state)
     return model.eval()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -11,10 +12,10 @@ from albertkit.models.torch import AlbertForMaskedLM, AlbertForPreTraining, Albe
 from albertkit.testing import random_parameters, tiny_config
 
 
-def make_peer(config: AlbertConfig, attention: str = "eager") -> transformers.AlbertForPreTraining:
+def make_peer(config: AlbertConfig, attention: str = "eager", scale: float = 1.0) -> transformers.AlbertForPreTraining:
     values = {name: value for name, value in config.to_dict().items() if name != "model_type"}
     peer = transformers.AlbertForPreTraining(transformers.AlbertConfig(**values, attn_implementation=attention))
-    state = {name: torch.from_numpy(value) for name, value in random_parameters(config).items()}
+    state = {name: torch.from_numpy(value * np.float32(scale)) for name, value in random_parameters(config).items()}
     absent = peer.load_state_dict(state, strict=False)
     assert set(absent.missing_keys) <= {"predictions.decoder.weight", "predictions.decoder.bias"}
     assert not absent.unexpected_keys
@@ -22,8 +23,8 @@ def make_peer(config: AlbertConfig, attention: str = "eager") -> transformers.Al
     return peer.eval()
 
 
-def compare(config, batch, make_model, assert_near, attention="eager"):
-    ours, peer = make_model(config), make_peer(config, attention)
+def compare(config, batch, make_model, assert_near, attention="eager", scale=1.0):
+    ours, peer = make_model(config, scale), make_peer(config, attention, scale)
     received, expected = ours(**batch.padded), peer(**batch.padded)
     assert abs(received.loss.item() - expected.loss.item()) < 5e-6
     assert_near(received.prediction_logits[batch.real], expected.prediction_logits[batch.real], "prediction_logits")
@@ -45,7 +46,8 @@ def test_tiny_forward_and_gradients(attention, activation, make_batch, make_mode
 @pytest.mark.slow
 def test_base_size_forward_and_gradients(make_batch, make_model, assert_near):
     config = AlbertConfig.published("albert-base-v2").replace(vocab_size=1009)
-    compare(config, make_batch(config, (7, 29, 16)), make_model, assert_near)
+    # A deviation of 0.04, about that of trained weights: the tiny model's 0.2 would saturate attention at this width.
+    compare(config, make_batch(config, (7, 29, 16)), make_model, assert_near, scale=0.2)
 
 
 def test_hidden_states_and_attentions_of_one_inner_layer(make_batch, make_model, assert_near):
