@@ -228,7 +228,7 @@ class AlbertConfig:
         """
         _refuse_unknown(overrides)
         known = {name: value for name, value in values.items() if name in _FIELDS and name != "extra"}
-        extra = {name: value for name, value in values.items() if name not in _FIELDS and name != "model_type"}
+        extra = {name: value for name, value in values.items() if name not in _FIELDS - {"extra"} and name != "model_type"}
         model_type = values.get("model_type", "albert")
         if model_type != "albert":
             raise ConfigError('an ALBERT configuration has model_type "albert"', received=f"model_type={model_type!r}")

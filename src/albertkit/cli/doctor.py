@@ -1,0 +1,99 @@
+"""Say what is installed, what this machine can do, and which engine would run, and why."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from argparse import Namespace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_arguments", "run"]
+
+_PACKAGES = {
+    "core": ("numpy", "sentencepiece", "safetensors", "huggingface_hub", "jsonargparse", "pyyaml", "tqdm"),
+    "torch": ("torch",),
+}
+_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
+
+
+def add_arguments(parser: Any) -> None:
+    """Describe the command's words."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
+
+
+def run(arguments: Namespace) -> int:
+    """Run the command and return its exit status: 1 if the core is incomplete or the embedded model does not answer."""
+    import albertkit
+
+    packages = {extra: {name: _version(name) for name in names} for extra, names in _PACKAGES.items()}
+    engine, reason = _engine(packages)
+    works, answer = _try_default_model()
+    report: dict[str, Any] = {
+        "albertkit": albertkit.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "packages": packages,
+        "engine": engine,
+        "reason": reason,
+        "embedded_model": answer,
+    }
+    healthy = works and None not in packages["core"].values()
+    print(json.dumps(report, indent=2, ensure_ascii=False) if arguments.json else _page(report))
+    return 0 if healthy else 1
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _engine(packages: dict[str, dict[str, str | None]]) -> tuple[str, str]:
+    """What ``auto`` would take, and why."""
+    from albertkit.inference.engine import SWITCH_TOKENS
+
+    if packages["torch"]["torch"] is None:
+        return "numpy", 'PyTorch is not installed; pip install "albertkit[torch]" brings it for large jobs and training'
+    return (
+        "auto",
+        f"NumPy answers at once; PyTorch takes over after {SWITCH_TOKENS:,} tokens, or from the start where it is loaded",
+    )
+
+
+def _try_default_model() -> tuple[bool, str]:
+    """Fill one mask with the embedded model."""
+    from albertkit.errors import AlbertError
+    from albertkit.hub import DEFAULT_MODEL
+    from albertkit.pipelines import pipeline
+
+    try:
+        best = pipeline("fill-mask", engine="numpy")("Paris is the capital of [MASK].", top_k=1)[0]
+    except AlbertError as error:
+        return False, f"{DEFAULT_MODEL} does not answer: {error}"
+    return True, f"{DEFAULT_MODEL} answers: {best['sequence']}"
+
+
+def _processor() -> str:
+    """Model name and the instruction sets that matter for matrix products, where the system tells."""
+    path = Path("/proc/cpuinfo")
+    if not path.is_file():
+        return platform.processor() or "unknown"
+    fields = dict(line.split(":", 1) for line in path.read_text(encoding="utf-8").split("\n\n")[0].splitlines() if ":" in line)
+    cleaned = {name.strip(): value.strip() for name, value in fields.items()}
+    sets = [name for name in _FEATURES if name in cleaned.get("flags", "").split()]
+    return f"{cleaned.get('model name', 'unknown')} ({', '.join(sets) or 'no vector sets known'})"
+
+
+def _page(report: dict[str, Any]) -> str:
+    lines = [f"{name:16} {report[name]}" for name in ("albertkit", "python", "system", "processor", "cores")]
+    for extra, versions in report["packages"].items():
+        listed = ", ".join(f"{name} {version or 'NOT INSTALLED'}" for name, version in versions.items())
+        lines.append(f"{extra:16} {listed}")
+    lines += [f"{'engine':16} {report['engine']}: {report['reason']}", f"{'embedded model':16} {report['embedded_model']}"]
+    return "\n".join(lines)

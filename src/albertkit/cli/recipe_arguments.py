@@ -1,0 +1,42 @@
+"""The arguments of every command that follows a recipe: the file, and each of its keys to change for once."""
+
+from __future__ import annotations
+
+from argparse import SUPPRESS, Namespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from albertkit.training.recipe import Recipe
+
+__all__ = ["add_recipe_arguments", "read_recipe_arguments"]
+
+
+def add_recipe_arguments(parser: Any) -> None:
+    """Add ``RECIPE.yaml`` and ``--section.key VALUE`` for each key."""
+    from albertkit.training.recipe import list_keys
+
+    parser.usage = f"{parser.prog} RECIPE.yaml [--resume] [--SECTION.KEY VALUE …]"
+    parser.add_argument("recipe", metavar="RECIPE.yaml", help="what to do; the folder recipes has commented ones")
+    group = parser.add_argument_group("keys of the recipe, to change for once")
+    for key, meaning in list_keys().items():
+        group.add_argument(f"--{key}", metavar="VALUE", default=SUPPRESS, help=meaning.replace("%", "%%"))
+
+
+def read_recipe_arguments(arguments: Namespace) -> Recipe:
+    """Read the recipe with the changes of the command line.
+
+    Raises:
+        ConfigError: See :func:`albertkit.training.recipe.read_recipe`.
+    """
+    from albertkit.training.recipe import list_keys, read_recipe
+
+    given = ((key, _find(arguments, key)) for key in list_keys())
+    return read_recipe(arguments.recipe, [f"{key}={value}" for key, value in given if value is not None])
+
+
+def _find(arguments: Namespace, key: str) -> str | None:
+    """The text given for ``section.key``; the parser makes a namespace of each section."""
+    found: Any = arguments
+    for name in key.split("."):
+        found = getattr(found, name, None)
+    return None if found is None else str(found)

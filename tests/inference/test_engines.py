@@ -1,0 +1,129 @@
+"""Engines agree with each other, and auto picks by what is loaded and how much there is to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from albertkit.checkpoints.huggingface import save_checkpoint
+from albertkit.errors import CheckpointError, InputError
+from albertkit.inference import TokenBatch, load_engine, plan_batches
+from albertkit.inference.engine import SWITCH_TOKENS, AutoEngine
+from albertkit.models.torch import AlbertForPreTraining
+from albertkit.testing import random_parameters, tiny_config
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    save_checkpoint(tmp_path, tiny_config(), random_parameters(tiny_config()))
+    return tmp_path
+
+
+@pytest.fixture
+def batch() -> TokenBatch:
+    generator = np.random.default_rng(0)
+    sequences = [generator.integers(5, 101, length).tolist() for length in (3, 11, 7, 3, 43)]
+    types = [[int(i > len(ids) // 2) for i in range(len(ids))] for ids in sequences]
+    return TokenBatch.from_sequences(sequences, types)
+
+
+def test_numpy_and_torch_agree(checkpoint, batch):
+    ours, torchs = load_engine(checkpoint, engine="numpy"), load_engine(checkpoint, engine="torch")
+    positions = np.array([1, 5, 40])
+    for method, arguments in (
+        ("hidden_states", (batch,)),
+        ("masked_lm_logits", (batch, positions)),
+        ("sentence_order_logits", (batch,)),
+    ):
+        a, b = getattr(ours, method)(*arguments), getattr(torchs, method)(*arguments)
+        assert a.dtype == b.dtype == np.float32
+        np.testing.assert_allclose(a, b, atol=1e-5 * (1 + np.abs(b).max()), rtol=0)
+
+
+def test_a_sequence_gives_the_same_alone_and_in_company(checkpoint, batch):
+    for name in ("numpy", "torch"):
+        engine = load_engine(checkpoint, engine=name)
+        together = engine.hidden_states(batch)
+        start, end = batch.cu_seqlens[1:3]
+        alone = TokenBatch.from_sequences([batch.input_ids[start:end].tolist()], [batch.token_type_ids[start:end].tolist()])
+        np.testing.assert_allclose(engine.hidden_states(alone), together[start:end], atol=1e-5 * (1 + np.abs(together).max()))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_narrow_types_are_near_and_come_back_as_float32(checkpoint, batch, dtype: str):
+    exact = load_engine(checkpoint, engine="torch").hidden_states(batch)
+    narrow = load_engine(checkpoint, dtype=dtype).hidden_states(batch)
+    assert narrow.dtype == np.float32
+    assert 0 < np.abs(narrow - exact).max() < 0.15
+
+
+def test_a_model_object_runs_as_it_is(checkpoint, batch):
+    model = AlbertForPreTraining.from_pretrained(checkpoint)
+    np.testing.assert_array_equal(
+        load_engine(model).hidden_states(batch), load_engine(checkpoint, engine="torch").hidden_states(batch)
+    )
+
+
+def test_auto_goes_over_to_torch_when_the_work_is_large(checkpoint):
+    count = SWITCH_TOKENS // 40 + 1
+    script = (
+        "import sys; from albertkit.inference import load_engine, TokenBatch\n"
+        f"engine = load_engine({str(checkpoint)!r})\n"
+        "small = TokenBatch.from_sequences([[5, 6]], [[0, 0]])\n"
+        "a = engine.hidden_states(small); assert engine.name == 'numpy' and 'torch' not in sys.modules\n"
+        f"engine.hidden_states(TokenBatch.from_sequences([[5] * 40] * {count}, [[0] * 40] * {count}))\n"
+        "b = engine.hidden_states(small); assert engine.name == 'torch', engine.name\n"
+        "assert abs(a - b).max() < 1e-5 * (1 + abs(a).max())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_auto_takes_torch_where_it_is_loaded(checkpoint):
+    assert "torch" in sys.modules
+    assert load_engine(checkpoint).name == "torch"
+    assert not isinstance(load_engine(checkpoint), AutoEngine)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
+def test_a_missing_head_is_named(tmp_path, batch, engine: str):
+    save_checkpoint(tmp_path, tiny_config(), random_parameters(tiny_config(), ("pooler",)))
+    loaded = load_engine(tmp_path, engine=engine)
+    loaded.hidden_states(batch)
+    with pytest.raises(CheckpointError, match="masked_lm head; received one with pooler"):
+        loaded.masked_lm_logits(batch, np.array([0]))
+    with pytest.raises(CheckpointError, match="sentence_order head"):
+        loaded.sentence_order_logits(batch)
+
+
+def test_what_cannot_run_is_refused(checkpoint):
+    for arguments, rule in (
+        ({"engine": "onyx"}, "engine must be one of"),
+        ({"engine": "numpy", "dtype": "bfloat16"}, "float32 on the CPU"),
+        ({"engine": "torch", "device": "cuda:9"}, "device must be one"),
+        ({"engine": "torch", "device": "nowhere"}, "device must be one"),
+        ({"engine": "torch", "dtype": "int8"}, "dtype must be"),
+    ):
+        with pytest.raises(InputError, match=rule):
+            load_engine(checkpoint, **arguments)
+    with pytest.raises(InputError, match="a name, a directory or a PyTorch model"):
+        load_engine(3)
+    with pytest.raises(InputError, match="albertkit's own models"):
+        load_engine(torch.nn.Linear(1, 1))
+    with pytest.raises(InputError, match="runs on the torch engine"):
+        load_engine(AlbertForPreTraining(tiny_config()), engine="numpy")
+
+
+def test_batches_keep_the_budget_and_every_sequence():
+    lengths = np.random.default_rng(1).integers(1, 60, 200).tolist()
+    lengths = [*lengths, 500]
+    batches = plan_batches(lengths, 128)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert sum(lengths[i] for i in batch) <= 128 or len(batch) == 1
+        assert [lengths[i] for i in batch] == sorted(lengths[i] for i in batch)
+    assert len(batches) <= sum(lengths) / 128 * 1.6
