@@ -15,7 +15,7 @@ from albertkit.tokenization.sentencepiece_file import (
 
 __all__ = ["tiny_vocabulary"]
 
-_WORDS = (
+_WORDS = (  # noqa: SIM905
     "▁ ▁the , s ▁a ▁of ▁and ▁to ▁in ing ed ▁is ▁was er ▁on ▁an at or ▁it ▁model ▁paris ▁france ▁capital ▁cat ▁dog ▁sat ▁he ▁she "
     "▁1 ▁19 92 000 ▁1, ▁1992, /12, 2, / ' ? ! : ; ▁new ▁york ▁for ▁with ▁by ▁that ▁this 日 本"
 ).split()
