@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -29,6 +30,10 @@ def add_arguments(parser: Any) -> None:
 
 def run(arguments: Namespace) -> int:
     """Run the command and return its exit status."""
+    if arguments.text:
+        # A few short texts are quickest on one thread, and many times so beside a busy process: NumPy's BLAS waits for its
+        # threads actively. It reads this once, when it is loaded.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from albertkit.pipelines import pipeline
 
     unmasker = pipeline(

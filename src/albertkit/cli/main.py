@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import warnings
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
 import albertkit
@@ -52,10 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, words: list[str]) -> int:
     """Parse the words of one subcommand and run it; expected errors become one line and a status."""
-    from jsonargparse import ArgumentParser
-
     module = importlib.import_module(f"albertkit.cli.{name.replace('-', '_')}")
-    parser = ArgumentParser(prog=f"albertkit {name}", description=module.__doc__)
+    parser = ArgumentParser(prog=f"albertkit {name}", description=module.__doc__, allow_abbrev=False)
     module.add_arguments(parser)
     warnings.formatwarning = _format_warning
     try:

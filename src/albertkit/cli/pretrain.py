@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
 
 from albertkit.cli.recipe_arguments import add_recipe_arguments, read_recipe_arguments
 
 __all__ = ["add_arguments", "run"]
 
 
-def add_arguments(parser: Any) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     """Describe the command's words."""
     parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint, if there is one")
     add_recipe_arguments(parser)

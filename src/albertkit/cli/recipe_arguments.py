@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import SUPPRESS, Namespace
-from typing import TYPE_CHECKING, Any
+from argparse import SUPPRESS, ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from albertkit.training.recipe import Recipe
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["add_recipe_arguments", "read_recipe_arguments"]
 
 
-def add_recipe_arguments(parser: Any) -> None:
+def add_recipe_arguments(parser: ArgumentParser) -> None:
     """Add ``RECIPE.yaml`` and ``--section.key VALUE`` for each key."""
     from albertkit.training.recipe import list_keys
 
@@ -30,13 +30,5 @@ def read_recipe_arguments(arguments: Namespace) -> Recipe:
     """
     from albertkit.training.recipe import list_keys, read_recipe
 
-    given = ((key, _find(arguments, key)) for key in list_keys())
+    given = ((key, getattr(arguments, key, None)) for key in list_keys())
     return read_recipe(arguments.recipe, [f"{key}={value}" for key, value in given if value is not None])
-
-
-def _find(arguments: Namespace, key: str) -> str | None:
-    """The text given for ``section.key``; the parser makes a namespace of each section."""
-    found: Any = arguments
-    for name in key.split("."):
-        found = getattr(found, name, None)
-    return None if found is None else str(found)

@@ -32,7 +32,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--keep-accents", action="store_true", help="keep accents, which ALBERT drops")
     parser.add_argument("--no-lower-case", action="store_true", help="keep upper case, which ALBERT lowers")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random sample (default: 0)")
 
 
 def run(arguments: Namespace) -> int:
@@ -51,7 +50,6 @@ def run(arguments: Namespace) -> int:
         input_sentence_size=arguments.max_sentences,
         do_lower_case=lower_case,
         keep_accents=arguments.keep_accents,
-        seed=arguments.seed,
         progress=True,
     )
     tokenizer = AlbertTokenizer(vocabulary=vocabulary, do_lower_case=lower_case, keep_accents=arguments.keep_accents)

@@ -1,0 +1,58 @@
+"""Packed NumPy batches on their way to the model: cut into parts, and as tensors."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from albertkit.data.examples import PretrainingBatch
+
+__all__ = ["cut_batch", "to_tensors"]
+
+
+def cut_batch(batch: PretrainingBatch, tokens: int | None) -> list[PretrainingBatch]:
+    """Cut a packed batch between sequences.
+
+    Args:
+        batch: Any number of sequences.
+        tokens: The most that a part may have, unless a single sequence has more; ``None`` cuts nothing.
+    """
+    if tokens is None or len(batch.input_ids) <= tokens:
+        return [batch]
+    ends = batch.cu_seqlens
+    parts, first = [], 0
+    while first < len(ends) - 1:
+        last = max(first + 1, int(np.searchsorted(ends, ends[first] + tokens, side="right")) - 1)
+        inside = slice(ends[first], ends[last])
+        parts.append(
+            dataclasses.replace(
+                batch,
+                input_ids=batch.input_ids[inside],
+                token_type_ids=batch.token_type_ids[inside],
+                labels=batch.labels[inside],
+                cu_seqlens=ends[first : last + 1] - ends[first],
+                sentence_order_label=batch.sentence_order_label[first:last],
+            )
+        )
+        first = last
+    return parts
+
+
+def to_tensors(batch: PretrainingBatch, device: torch.device) -> dict[str, Tensor]:
+    """The arguments of :class:`AlbertForPreTraining` for a packed batch; the boundaries stay on the CPU.
+
+    Args:
+        batch: NumPy arrays.
+        device: Where the model is.
+    """
+    arrays = {
+        "input_ids": batch.input_ids,
+        "token_type_ids": batch.token_type_ids,
+        "labels": batch.labels,
+        "sentence_order_label": batch.sentence_order_label,
+    }
+    tensors = {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
+    return tensors | {"cu_seqlens": torch.from_numpy(batch.cu_seqlens)}
