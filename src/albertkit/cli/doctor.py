@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ _PACKAGES = {
 _FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 
 
-def add_arguments(parser: Any) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     """Describe the command's words."""
     parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +16,7 @@ __all__ = ["add_arguments", "run"]
 _BAR = 24  # characters of a bar that stands for probability 1
 
 
-def add_arguments(parser: Any) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     """Describe the command's words."""
     add_text_arguments(parser)
     parser.add_argument("--top-k", type=int, default=5, metavar="K", help="answers per mask (default: %(default)s)")

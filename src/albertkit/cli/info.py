@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from argparse import Namespace
-from typing import Any
+from argparse import ArgumentParser, Namespace
 
 from albertkit.hub import DEFAULT_MODEL
 
@@ -16,7 +15,7 @@ _SIZES = (
 )  # fmt: skip
 
 
-def add_arguments(parser: Any) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     """Describe the command's words."""
     parser.add_argument(
         "model",

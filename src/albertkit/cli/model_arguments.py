@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from albertkit.errors import InputError
 from albertkit.hub import DEFAULT_MODEL
@@ -14,7 +13,7 @@ from albertkit.hub import DEFAULT_MODEL
 __all__ = ["add_model_arguments", "add_text_arguments", "read_texts"]
 
 
-def add_model_arguments(parser: Any) -> None:
+def add_model_arguments(parser: ArgumentParser) -> None:
     """Add ``--model``, ``--engine``, ``--device``, ``--dtype`` and ``--revision``."""
     group = parser.add_argument_group("model")
     group.add_argument(
@@ -30,7 +29,7 @@ def add_model_arguments(parser: Any) -> None:
     group.add_argument("--revision", metavar="REVISION", help="branch, tag or commit of a hub repository")
 
 
-def add_text_arguments(parser: Any) -> None:
+def add_text_arguments(parser: ArgumentParser) -> None:
     """Add ``TEXT…`` and ``--input FILE``."""
     parser.add_argument("text", nargs="*", metavar="TEXT", help="the texts; without any, standard input is read, a text a line")
     parser.add_argument(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from argparse import Namespace
-from typing import TYPE_CHECKING, Any
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
 from albertkit.cli.recipe_arguments import add_recipe_arguments, read_recipe_arguments
 
@@ -19,10 +19,9 @@ _LINE_SECONDS = {True: 0.2, False: 30.0}
 """Terminal or not → how often a line of progress is written."""
 
 
-def add_arguments(parser: Any) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     """Describe the command's words."""
     add_recipe_arguments(parser)
-    parser.usage = f"{parser.prog} RECIPE.yaml [--SECTION.KEY VALUE …]"
 
 
 def run(arguments: Namespace) -> int:

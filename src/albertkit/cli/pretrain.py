@@ -14,7 +14,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: ArgumentParser) -> None:
     """Describe the command's words."""
     parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint, if there is one")
-    add_recipe_arguments(parser)
+    add_recipe_arguments(parser, "[--resume]")
 
 
 def run(arguments: Namespace) -> int:

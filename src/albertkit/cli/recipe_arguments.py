@@ -11,15 +11,20 @@ if TYPE_CHECKING:
 __all__ = ["add_recipe_arguments", "read_recipe_arguments"]
 
 
-def add_recipe_arguments(parser: ArgumentParser) -> None:
-    """Add ``RECIPE.yaml`` and ``--section.key VALUE`` for each key."""
+def add_recipe_arguments(parser: ArgumentParser, *options: str) -> None:
+    """Add ``RECIPE.yaml`` and ``--section.key VALUE`` for each key.
+
+    Args:
+        parser: The command's.
+        options: The command's own options, as the usage line shows them; the recipe's many keys stand there as one.
+    """
     from albertkit.training.recipe import list_keys
 
-    parser.usage = f"{parser.prog} RECIPE.yaml [--resume] [--SECTION.KEY VALUE …]"
+    parser.usage = " ".join((parser.prog, "RECIPE.yaml", *options, "[--SECTION.KEY VALUE …]"))
     parser.add_argument("recipe", metavar="RECIPE.yaml", help="what to do; the folder recipes has commented ones")
     group = parser.add_argument_group("keys of the recipe, to change for once")
     for key, meaning in list_keys().items():
-        group.add_argument(f"--{key}", metavar="VALUE", default=SUPPRESS, help=meaning.replace("%", "%%"))
+        group.add_argument(f"--{key}", metavar="VALUE", default=SUPPRESS, help=meaning.replace("``", "").replace("%", "%%"))
 
 
 def read_recipe_arguments(arguments: Namespace) -> Recipe:

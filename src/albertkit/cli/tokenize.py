@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from albertkit.cli.model_arguments import add_text_arguments, read_texts
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 
-def add_arguments(parser: Any) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     """Describe the command's words."""
     add_text_arguments(parser)
     parser.add_argument("--pair", metavar="TEXT", help="encode each text as a pair with this second one")
