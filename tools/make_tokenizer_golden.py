@@ -118,7 +118,7 @@ SENTENCES = (
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a file of real text that are not blank: paragraphs of .jsonl, contexts and questions of SQuAD's .json, lines of .txt."""
+    """Lines of real text, blank ones left out: paragraphs of .jsonl, contexts and questions of .json (SQuAD), lines of .txt."""
     with lzma.open(path, "rt", encoding="utf-8") as file:
         if path.name.endswith(".jsonl.xz"):
             texts = (line for document in file for line in json.loads(document)["text"].split("\n"))

@@ -9,17 +9,7 @@ import sys
 
 import pytest
 
-from albertkit.checkpoints.huggingface import save_checkpoint
 from albertkit.cli.main import COMMANDS, main
-from albertkit.testing import random_parameters, tiny_config, tiny_tokenizer
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("tiny")
-    save_checkpoint(directory, tiny_config(), random_parameters(tiny_config()))
-    tiny_tokenizer().save_pretrained(directory)
-    return directory
 
 
 def test_fill_mask_with_the_embedded_model_prints_five_rows(capsys):
@@ -30,38 +20,38 @@ def test_fill_mask_with_the_embedded_model_prints_five_rows(capsys):
     assert all("%" in line and ("█" in line or "▏" in line) for line in lines[1:])
 
 
-def test_json_is_one_object_a_line(capsys, checkpoint):
-    assert main(["fill-mask", "the [MASK]", "[MASK] of [MASK]", "--json", "--top-k", "2", "--model", str(checkpoint)]) == 0
+def test_json_is_one_object_a_line(capsys, tiny_checkpoint):
+    assert main(["fill-mask", "the [MASK]", "[MASK] of [MASK]", "--json", "--top-k", "2", "--model", str(tiny_checkpoint)]) == 0
     objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [entry["text"] for entry in objects] == ["the [MASK]", "[MASK] of [MASK]"]
     assert [len(objects[0]["answers"]), len(objects[1]["answers"][1])] == [2, 2]
 
 
-def test_texts_come_from_standard_input_and_files(capsys, checkpoint, monkeypatch, tmp_path):
+def test_texts_come_from_standard_input_and_files(capsys, tiny_checkpoint, monkeypatch, tmp_path):
     monkeypatch.setattr("sys.stdin", io.StringIO("the [MASK]\n\n[MASK] of\n"))
-    assert main(["fill-mask", "--json", "--model", str(checkpoint)]) == 0
+    assert main(["fill-mask", "--json", "--model", str(tiny_checkpoint)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
     (tmp_path / "texts.jsonl").write_text('{"text": "the [MASK]"}\n{"text": "[MASK] of"}\n')
     output = tmp_path / "answers.jsonl"
-    words = ["fill-mask", "--input", str(tmp_path / "texts.jsonl"), "--output", str(output), "--model", str(checkpoint)]
+    words = ["fill-mask", "--input", str(tmp_path / "texts.jsonl"), "--output", str(output), "--model", str(tiny_checkpoint)]
     assert main(words) == 0
     assert [json.loads(line)["text"] for line in output.read_text().splitlines()] == ["the [MASK]", "[MASK] of"]
 
 
-def test_a_failed_output_leaves_nothing(capsys, checkpoint, tmp_path):
+def test_a_failed_output_leaves_nothing(capsys, tiny_checkpoint, tmp_path):
     (tmp_path / "texts.txt").write_text("the [MASK]\nno mask\n")
     output = tmp_path / "answers.jsonl"
-    words = ["fill-mask", "--input", str(tmp_path / "texts.txt"), "--output", str(output), "--model", str(checkpoint)]
+    words = ["fill-mask", "--input", str(tmp_path / "texts.txt"), "--output", str(output), "--model", str(tiny_checkpoint)]
     assert main(words) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["texts.txt"]
     assert "must hold the mask token" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_info_and_doctor(capsys, checkpoint):
-    assert main(["info", str(checkpoint)]) == 0
+def test_info_and_doctor(capsys, tiny_checkpoint):
+    assert main(["info", str(tiny_checkpoint)]) == 0
     page = capsys.readouterr().out
     assert "pooler, masked_lm, sentence_order" in page
-    assert main(["info", str(checkpoint), "--json"]) == 0
+    assert main(["info", str(tiny_checkpoint), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["config"]["hidden_size"] == 15
     assert report["total_parameters"] == sum(report["parameters"].values())

@@ -15,16 +15,8 @@ from albertkit.testing import random_parameters, tiny_config, tiny_tokenizer
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("tiny")
-    save_checkpoint(directory, tiny_config(), random_parameters(tiny_config()))
-    tiny_tokenizer().save_pretrained(directory)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def unmasker(checkpoint) -> FillMaskPipeline:
-    return pipeline("fill-mask", checkpoint, engine="numpy")
+def unmasker(tiny_checkpoint) -> FillMaskPipeline:
+    return pipeline("fill-mask", tiny_checkpoint, engine="numpy")
 
 
 def test_one_text_gives_rows_in_the_hubs_form(unmasker):
@@ -51,15 +43,15 @@ def test_shapes_for_several_texts_and_several_masks(unmasker):
     assert "[MASK]" not in single[0]["sequence"]
 
 
-def test_the_numbers_are_transformers_own(checkpoint):
+def test_the_numbers_are_transformers_own(tiny_checkpoint):
     from transformers import pipeline as peer_pipeline
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        peer = peer_pipeline("fill-mask", model=str(checkpoint))
+        peer = peer_pipeline("fill-mask", model=str(tiny_checkpoint))
     for text in ("the [MASK] of a", "[MASK] in the [MASK] of"):
         for engine in ("numpy", "torch"):
-            ours, theirs = pipeline("fill-mask", checkpoint, engine=engine)(text), peer(text)
+            ours, theirs = pipeline("fill-mask", tiny_checkpoint, engine=engine)(text), peer(text)
             if isinstance(ours[0], dict):
                 ours, theirs = [ours], [theirs]
             for mask, expected in zip(ours, theirs, strict=True):
@@ -77,18 +69,18 @@ def test_targets_choose_among_words(unmasker):
         unmasker("the [MASK] of a", targets="theof")
 
 
-def test_objects_and_the_older_name_of_dtype(checkpoint):
-    model, tokenizer = AlbertForMaskedLM.from_pretrained(checkpoint), tiny_tokenizer()
+def test_objects_and_the_older_name_of_dtype(tiny_checkpoint):
+    model, tokenizer = AlbertForMaskedLM.from_pretrained(tiny_checkpoint), tiny_tokenizer()
     rows = pipeline("fill-mask", model=model, tokenizer=tokenizer)("the [MASK] of a")
-    expected = pipeline("fill-mask", checkpoint, engine="numpy")("the [MASK] of a")
+    expected = pipeline("fill-mask", tiny_checkpoint, engine="numpy")("the [MASK] of a")
     assert [row["token"] for row in rows] == [row["token"] for row in expected]
     torch = sys.modules["torch"]
-    narrow = pipeline("fill-mask", checkpoint, torch_dtype=torch.bfloat16, device="cpu")
+    narrow = pipeline("fill-mask", tiny_checkpoint, torch_dtype=torch.bfloat16, device="cpu")
     assert narrow.engine.model.dtype == torch.bfloat16
     with pytest.raises(InputError, match="needs its tokenizer"):
         pipeline("fill-mask", model=model)
     with pytest.raises(InputError, match="two names of one argument"):
-        pipeline("fill-mask", checkpoint, dtype="float32", torch_dtype="float32")
+        pipeline("fill-mask", tiny_checkpoint, dtype="float32", torch_dtype="float32")
 
 
 def test_a_stream_is_answered_in_order_with_bounded_memory(unmasker, monkeypatch):
@@ -126,10 +118,10 @@ def test_bad_input_is_one_sentence(unmasker, text: str, options: dict, rule: str
         unmasker(text, **options)
 
 
-def test_unknown_tasks_and_foreign_vocabularies_are_refused(checkpoint):
+def test_unknown_tasks_and_foreign_vocabularies_are_refused(tiny_checkpoint, tmp_path):
     with pytest.raises(InputError, match="did you mean fill-mask"):
         pipeline("fill_mask")
     small = random_parameters(tiny_config(vocab_size=97))
-    save_checkpoint(checkpoint / "small", tiny_config(vocab_size=97), small)
+    save_checkpoint(tmp_path, tiny_config(vocab_size=97), small)
     with pytest.raises(InputError, match="101 tokens for a model of 97"):
-        pipeline("fill-mask", checkpoint / "small", tokenizer=checkpoint)
+        pipeline("fill-mask", tmp_path, tokenizer=tiny_checkpoint)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 from sentencepiece import SentencePieceProcessor
 
-from albertkit.tokenization.reference import WORD_START, ends_digit_comma, resplit
+from albertkit.tokenization.reference import WORD_START, ends_digit_comma, find_id, resplit
 
 __all__ = ["DigitCommas"]
 
@@ -35,7 +35,7 @@ class DigitCommas:
             if piece[-1] == "," and ends_digit_comma(piece):
                 parts = resplit(processor, piece)
                 self._cut[index], self._first[index], self._count[index] = True, len(texts), len(parts)
-                self._parts[index] = [processor.piece_to_id(part) for part in parts]
+                self._parts[index] = [find_id(processor, part) for part in parts]
                 texts += parts
                 if sum(map(len, parts)) != len(piece):
                     self.misfits.append(index)

@@ -11,7 +11,7 @@ from sentencepiece import SentencePieceProcessor
 
 from albertkit.tokenization.normalization import TextRules, check_text
 
-__all__ = ["WORD_START", "Reference", "ends_digit_comma", "resplit"]
+__all__ = ["WORD_START", "Reference", "ends_digit_comma", "find_id", "resplit"]
 
 WORD_START = "▁"
 """How SentencePiece writes a space."""
@@ -29,6 +29,15 @@ def resplit(processor: SentencePieceProcessor, piece: str) -> list[str]:
         # The number stood inside a word; encoding it alone put a word start before it.
         number = number[1:] if number[0] == WORD_START else [number[0][1:], *number[1:]]
     return [*number, ","]
+
+
+def find_id(processor: SentencePieceProcessor, piece: str) -> int:
+    """The id of a piece of text; the unknown one for text that no piece spells, or that only a control or unused piece spells.
+
+    The slow tokenizer would let unknown text become a control token here, were it spelt as one after normalisation.
+    """
+    index = int(processor.piece_to_id(piece))
+    return int(processor.unk_id()) if processor.is_control(index) or processor.is_unused(index) else index
 
 
 class Reference:
@@ -52,7 +61,7 @@ class Reference:
 
     def ids(self, text: str) -> list[int]:
         """The ids of a text's pieces."""
-        return [self.processor.piece_to_id(piece) for piece in self.pieces(text)]
+        return [find_id(self.processor, piece) for piece in self.pieces(text)]
 
     def ids_with_offsets(self, text: str) -> tuple[list[int], np.ndarray]:
         """The ids of a text, and where in it each came from.
@@ -73,7 +82,7 @@ class Reference:
             begin = position
             for part in parts:
                 end = position + len(piece) if whole else begin + len(part)
-                ids.append(self.processor.piece_to_id(part))
+                ids.append(find_id(self.processor, part))
                 offsets.append(_cut(normalized, starts, spans, begin, end))
                 begin = position if whole else end
             position += len(piece)

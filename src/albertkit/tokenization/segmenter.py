@@ -53,9 +53,8 @@ class Segmenter:
         self._reference = Reference(self._processor, self.rules)
         self._commas = DigitCommas(self._processor, file.pieces)
         self._lone_id = int(self._processor.piece_to_id(WORD_START))
-        # An unknown stretch of text could end in a comma, or be spelt as an unused piece: only the plain rule sees that.
-        unusual = self.piece_to_id(",") == self.unk_id or (file.types == PieceType.UNUSED).any()
-        self._always_plainly = bool(unusual or self._commas.misfits)
+        # Where the comma itself is unknown, unknown text may end in one, and only the plain rule sees that.
+        self._always_plainly = bool(self.piece_to_id(",") == self.unk_id or self._commas.misfits)
 
     @functools.cached_property
     def _spelling(self) -> Spelling:
@@ -134,12 +133,13 @@ class Segmenter:
             raise InputError("nbest_size must be at least 2, or -1 for every cut", received=f"nbest_size={nbest_size}")
         if seed is not None:
             sentencepiece.set_random_generator_seed(seed)
-        if not texts:
-            return []
-        lines = prepare(texts, self.rules).lines
-        return self._commas.cut(
-            self._processor.encode(lines, out_type=int, enable_sampling=True, alpha=alpha, nbest_size=nbest_size, num_threads=1)
-        )
+        result: list[list[int]] = []
+        for portion in _portions(texts):
+            lines = prepare(portion, self.rules).lines
+            result += self._commas.cut(
+                self._processor.encode(lines, enable_sampling=True, alpha=alpha, nbest_size=nbest_size, num_threads=1)
+            )
+        return result
 
     def decode(self, ids: Sequence[int]) -> str:
         """Join pieces to text, as SentencePiece does: ``▁`` becomes a space, none at the start.
@@ -198,9 +198,11 @@ class Segmenter:
 
 def _portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     """Cut the list of texts into portions of ``_PORTION`` characters or a little more."""
+    if isinstance(texts, str):
+        raise InputError("texts must be a list of strings", received="one string", fix="put it in a list")
     start = size = 0
     for index, text in enumerate(texts):
-        size += len(text)
+        size += len(text if isinstance(text, str) else check_text(text))
         if size >= _PORTION:
             yield texts[start : index + 1]
             start, size = index + 1, 0

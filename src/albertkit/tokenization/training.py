@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import time
 from collections.abc import Iterable, Iterator
 
@@ -19,7 +20,8 @@ __all__ = ["train_vocabulary"]
 # <pad>, <unk>, the control and the user-defined symbols: in every vocabulary, whatever the text holds.
 _FIXED_PIECES = 2 + len(CONTROL_SYMBOLS) + len(USER_DEFINED_SYMBOLS)
 _LARGEST_TEXT = 4192  # bytes; SentencePiece leaves out longer sentences, so we cut them first
-_SMALLEST_COVERAGE = 0.98  # SentencePiece's own bound
+_SMALLEST_COVERAGE = 0.98  # SentencePiece's own bounds
+_SMALLEST_SAMPLE = 101
 
 
 def train_vocabulary(
@@ -30,7 +32,6 @@ def train_vocabulary(
     input_sentence_size: int = 10_000_000,
     do_lower_case: bool = True,
     keep_accents: bool = False,
-    seed: int = 0,
     num_threads: int = 16,
     progress: bool = False,
 ) -> SentencePieceFile:
@@ -40,12 +41,14 @@ def train_vocabulary(
         texts: Sentences or paragraphs, read once. Each goes through ALBERT's rules (white space, quotes, accents, case) first.
         vocab_size: V: pieces to learn, the 13 fixed ones included.
         character_coverage: Share of the text's characters that get a piece, 0.98 to 1; the rarest are unknown.
-        input_sentence_size: Learn from a random sample of so many texts when there are more.
+        input_sentence_size: Learn from a sample of so many texts when there are more; SentencePiece always draws the same.
         do_lower_case: Lower-case the texts, as the tokenizer will.
         keep_accents: Keep accents, as the tokenizer will.
-        seed: Of the sample. The same texts, settings and SentencePiece give the same vocabulary.
         num_threads: Threads of the learning; SentencePiece's default. Another number may change the last digits of scores.
         progress: Show the texts read, and a line for the learning, on standard error.
+
+    Returns:
+        The vocabulary; the same texts, settings and version of SentencePiece give the same one.
 
     Raises:
         InputError: If a setting is out of its range.
@@ -55,7 +58,6 @@ def train_vocabulary(
     _check_settings(vocab_size, character_coverage, input_sentence_size, num_threads)
     corpus = _Corpus(texts, TextRules(do_lower_case, True, keep_accents), vocab_size, progress)
     model = io.BytesIO()
-    sentencepiece.set_random_generator_seed(seed)
     started = time.monotonic()
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -69,7 +71,7 @@ def train_vocabulary(
             raise corpus.failure from None
         raise _explain(str(error), vocab_size, corpus.count) from None
     if progress:
-        tqdm.write(f"learnt {vocab_size:,} pieces in {time.monotonic() - started:.0f} s")
+        tqdm.write(f"learnt {vocab_size:,} pieces in {time.monotonic() - started:.0f} s", file=sys.stderr)
     return SentencePieceFile.from_bytes(model.getvalue())
 
 
@@ -95,18 +97,23 @@ class _Corpus:
             self.failure = error
             raise
         if self.progress and self.count:
-            tqdm.write(f"learning {self.vocab_size:,} pieces from {self.count:,} texts …")
+            tqdm.write(f"learning {self.vocab_size:,} pieces from {self.count:,} texts …", file=sys.stderr)
 
 
 def _cut(text: str) -> Iterator[str]:
     """Cut a text into parts of at most ``_LARGEST_TEXT`` bytes, at spaces where it has any; none of an empty one."""
-    while len(text.encode()) > _LARGEST_TEXT:
-        head = text.encode()[:_LARGEST_TEXT].decode(errors="ignore")
-        end = head.rfind(" ") + 1 or len(head)
-        yield text[:end]
-        text = text[end:]
-    if text and not text.isspace():
-        yield text
+    data, start = text.encode(), 0
+    while len(data) - start > _LARGEST_TEXT:
+        stop = data.rfind(b" ", start, start + _LARGEST_TEXT) + 1
+        if not stop:
+            stop = start + _LARGEST_TEXT
+            while data[stop] & 0xC0 == 0x80:  # inside a character
+                stop -= 1
+        yield data[start:stop].decode()
+        start = stop
+    rest = data[start:].decode()
+    if rest and not rest.isspace():
+        yield rest
 
 
 def _check_settings(vocab_size: int, character_coverage: float, input_sentence_size: int, num_threads: int) -> None:
@@ -114,8 +121,10 @@ def _check_settings(vocab_size: int, character_coverage: float, input_sentence_s
         raise InputError(f"vocab_size must be more than the {_FIXED_PIECES} fixed pieces", received=f"vocab_size={vocab_size}")
     if not _SMALLEST_COVERAGE <= character_coverage <= 1:
         raise InputError("character_coverage must be from 0.98 to 1", received=f"character_coverage={character_coverage}")
-    if input_sentence_size < 1:
-        raise InputError("input_sentence_size must be at least 1", received=f"input_sentence_size={input_sentence_size}")
+    if input_sentence_size < _SMALLEST_SAMPLE:
+        raise InputError(
+            f"input_sentence_size must be at least {_SMALLEST_SAMPLE}", received=f"input_sentence_size={input_sentence_size}"
+        )
     if not 1 <= num_threads <= 1024:
         raise InputError("num_threads must be from 1 to 1024", received=f"num_threads={num_threads}")
 
