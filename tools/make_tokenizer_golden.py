@@ -172,7 +172,6 @@ def main() -> None:
             answer = {"pieces": pieces, "ids": reader.encode(text, add_special_tokens=False)}
             if name == "default" or answer != row["default"]:
                 row[name] = answer
-        row["decoded"] = readers["default"].decode(readers["default"].encode(text))
         sentences.append(row)
     rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in sentences)
     (arguments.output / "tokenizer_sentences.json").write_text(f"[\n{rows}\n]\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""``albertkit train-tokenizer``: learn a vocabulary from text files."""
+"""Learn a SentencePiece vocabulary from texts with ALBERT's settings, in any language."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from albertkit.errors import InputError
-
-SUMMARY = "learn a vocabulary from text with ALBERT's settings"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

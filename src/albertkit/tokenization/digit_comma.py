@@ -39,6 +39,7 @@ class DigitCommas:
                 texts += parts
                 if sum(map(len, parts)) != len(piece):
                     self.misfits.append(index)
+        self._pieces = frozenset(self._parts)
         self.ids = np.array([*range(len(pieces)), *itertools.chain.from_iterable(self._parts.values())], np.int32)
         """Number of a piece or part → id."""
         self.lengths = np.fromiter(map(len, texts), np.int64, len(texts))
@@ -48,7 +49,7 @@ class DigitCommas:
 
     def cut(self, rows: list[list[int]]) -> list[list[int]]:
         """Cut the commas off in rows of ids, in place; gives the rows back."""
-        pieces_in = frozenset(self._parts).intersection
+        pieces_in = self._pieces.intersection
         for row in rows:
             # Short pieces first: a part may itself be such a piece, and stays whole.
             for index in sorted(pieces_in(row), key=self.lengths.__getitem__):

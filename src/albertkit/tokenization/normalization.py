@@ -57,7 +57,7 @@ class TextRules:
         if self.remove_space:
             text = " ".join(text.split())
         text = text.replace("``", '"').replace("''", '"')
-        if not self.keep_accents:
+        if not self.keep_accents and not text.isascii():  # ASCII is its own NFKD and has no accents
             text = unicodedata.normalize("NFKD", text)
             text = "".join(character for character in text if not unicodedata.combining(character))
         return text.lower() if self.do_lower_case else text

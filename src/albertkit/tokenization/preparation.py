@@ -19,6 +19,7 @@ from albertkit.tokenization.normalization import TextRules, check_text, replace_
 
 __all__ = ["Prepared", "prepare"]
 
+_FEW = 400  # characters up to which the plain rule is sooner done
 _CODE_POINTS = 0x110000
 _UNSEEN = 0xFFFFFFFF
 _SPACE, _QUOTE = ord(" "), ord('"')
@@ -48,6 +49,8 @@ def prepare(texts: Sequence[str], rules: TextRules, *, with_sources: bool = Fals
         for text in texts:
             check_text(text)
         raise
+    if len(codes) < _FEW and not with_sources:
+        return Prepared([rules.apply(text) for text in texts], [])
     bounds = _bounds_of(texts)
     table = _table(rules)
     replaced = table.look_up(codes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import sentencepiece
@@ -94,7 +95,7 @@ class Segmenter:
         result: list[list[int]] = []
         for portion in _portions(texts):
             lines = prepare(portion, self.rules).lines
-            result += self._commas.cut(self._processor.encode(lines, out_type=int, num_threads=1))
+            result += self._commas.cut(self._encode(lines, int))
         return result
 
     def ids_with_offsets(self, texts: Sequence[str]) -> list[tuple[list[int], np.ndarray]]:
@@ -135,9 +136,12 @@ class Segmenter:
             sentencepiece.set_random_generator_seed(seed)
         result: list[list[int]] = []
         for portion in _portions(texts):
-            lines = prepare(portion, self.rules).lines
+            # One at a time: a list would start a thread, and with it the generator's sequence anew.
             result += self._commas.cut(
-                self._processor.encode(lines, enable_sampling=True, alpha=alpha, nbest_size=nbest_size, num_threads=1)
+                [
+                    self._processor.encode(line, enable_sampling=True, alpha=alpha, nbest_size=nbest_size)
+                    for line in prepare(portion, self.rules).lines
+                ]
             )
         return result
 
@@ -158,9 +162,16 @@ class Segmenter:
 
     # ------------------------------------------------------------------ portions
 
+    def _encode(self, lines: list[str], return_type: Any) -> list[Any]:
+        """SentencePiece's answer for each line, on one thread."""
+        if len(lines) == 1:  # a list would start that thread, which takes longer than a sentence does
+            return [self._processor.encode(lines[0], out_type=return_type)]
+        answers: list[Any] = self._processor.encode(lines, out_type=return_type, num_threads=1)
+        return answers
+
     def _ids_with_offsets(self, prepared: Prepared) -> list[tuple[list[int], np.ndarray]]:
         lines = prepared.lines
-        arrays = self._processor.encode(lines, out_type="numpy", num_threads=1)
+        arrays = self._encode(lines, "numpy")
         ids, bounds = np.concatenate(arrays), np.cumsum([0, *map(len, arrays)])
         lengths = self._commas.lengths[ids]
         bent = self._measure_unknown(lines, ids, bounds, lengths)
@@ -188,7 +199,7 @@ class Segmenter:
         unknown = np.flatnonzero(ids == self.unk_id)
         rows = np.unique(np.searchsorted(bounds, unknown, side="right") - 1).tolist()
         bent = []
-        found: list[list[str]] = self._processor.encode([lines[row] for row in rows], out_type=str, num_threads=1) if rows else []
+        found: list[list[str]] = self._encode([lines[row] for row in rows], str) if rows else []
         for row, pieces in zip(rows, found, strict=True):
             lengths[bounds[row] : bounds[row + 1]] = [len(piece) for piece in pieces]
             if "".join(pieces) != mark_spaces(lines[row]):

@@ -89,7 +89,7 @@ class _Corpus:
     def __iter__(self) -> Iterator[str]:
         # Whatever is raised in here would reach the caller as SentencePiece's RuntimeError, without its class.
         try:
-            for text in tqdm(self.texts, desc="reading", unit=" texts", disable=not self.progress, mininterval=0.5):
+            for text in tqdm(self.texts, desc="reading", unit=" texts", disable=not self.progress, delay=1):
                 for part in _cut(self.rules.apply(check_text(text))):
                     self.count += 1
                     yield part
