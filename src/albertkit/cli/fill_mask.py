@@ -70,10 +70,11 @@ def _table(text: str, answers: list[Any], mask: str) -> str:
     for number, rows in enumerate(masks, 1):
         if len(masks) > 1:
             lines.append(f"  {mask} {number} of {len(masks)}")
-        width = max(len(row["token_str"]) for row in rows)
-        for row in rows:
+        tokens = [row["token_str"] or "▁" for row in rows]  # the piece of a bare space has no text of its own
+        width = max(map(len, tokens))
+        for token, row in zip(tokens, rows, strict=True):
             bar = "█" * round(row["score"] * _BAR) or "▏"
-            lines.append(f"  {row['token_str']:{width}}  {row['score']:6.1%}  {bar}")
+            lines.append(f"  {token:{width}}  {row['score']:6.1%}  {bar}")
     return "\n".join(lines)
 
 
