@@ -32,7 +32,8 @@ class AlbertError(Exception):
             parts.append(f"received {received}")
         if fix is not None:
             parts.append(fix.rstrip("."))
-        super().__init__("; ".join(parts) + ("." if received is not None or fix is not None else ""))
+        sentence = "; ".join(parts)
+        super().__init__(sentence if sentence.endswith("?") or len(parts) == 1 else f"{sentence}.")
 
 
 class ConfigError(AlbertError, ValueError):
