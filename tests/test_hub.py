@@ -48,3 +48,11 @@ def test_hub_files_come_through_the_hub_library(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
     with pytest.raises(CheckpointError, match=r"someone/model .*could not be reached"):
         hub.locate("someone/model", ("config.json",))
+
+
+@pytest.mark.hub
+def test_the_published_base_model_fills_the_mask_of_its_card():
+    from albertkit import pipeline
+
+    best = pipeline("fill-mask", model="albert-base-v1")("Hello I'm a [MASK] model.")
+    assert {row["token"] for row in best} >= {12807, 23089}  # ▁modeling and ▁modelling, as the model card shows
