@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from albertkit.errors import InputError
+from albertkit.errors import InputError, suggest
 from albertkit.tokenization import truncation as truncation_rules
 
 __all__ = ["CallOptions", "Inputs", "refuse_unknown", "resolve_truncation"]
@@ -155,6 +154,4 @@ def refuse_unknown(names: Iterable[str], allowed: Sequence[str], rule: str) -> N
     """
     for name in names:
         if name not in allowed:
-            close = difflib.get_close_matches(name, allowed, n=1)
-            fix = f"did you mean {close[0]}?" if close else f"they are {', '.join(allowed)}"
-            raise InputError(rule, received=name, fix=fix)
+            raise InputError(rule, received=name, fix=suggest(name, allowed) or f"they are {', '.join(allowed)}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import difflib
 import inspect
 import textwrap
 import typing
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 import yaml
 from jsonargparse import ArgumentParser
 
-from albertkit.errors import ConfigError
+from albertkit.errors import ConfigError, suggest
 
 __all__ = ["apply_override", "build", "check_keys", "describe_fields", "read_values", "read_yaml"]
 
@@ -81,11 +80,10 @@ def check_keys(keys: Collection[Any], allowed: Collection[str], where: str) -> N
     """
     for key in keys:
         if key not in allowed:
-            close = difflib.get_close_matches(str(key), list(allowed), n=1)
             raise ConfigError(
                 f"{where} must hold known keys only",
                 received=key,
-                fix=f"did you mean {close[0]}?" if close else f"the keys are {', '.join(allowed)}",
+                fix=suggest(key, allowed) or f"the keys are {', '.join(allowed)}",
             )
 
 
