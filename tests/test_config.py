@@ -31,6 +31,7 @@ def test_defaults_are_those_of_xxlarge():
         "problem_type": None, "output_attentions": False, "output_hidden_states": False, "return_dict": True,
     }  # fmt: skip
     assert {name: getattr(config, name) for name in documented} == documented
+    assert config.use_return_dict is True
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

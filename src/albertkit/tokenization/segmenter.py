@@ -80,10 +80,6 @@ class Segmenter:
         """The id of a piece, that of the unknown piece when it is absent."""
         return int(self._processor.piece_to_id(check_text(piece)))
 
-    def is_word_start(self, index: int) -> bool:
-        """Tell whether piece ``index`` begins a word."""
-        return self.file.pieces[index].startswith(WORD_START)
-
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text.
 
@@ -155,10 +151,6 @@ class Segmenter:
             return str(self._processor.decode([int(index) for index in ids]))
         except (IndexError, OverflowError, TypeError):
             raise InputError(f"every id must be from 0 to {self.vocab_size - 1}", received=f"{list(ids)!r:.80}") from None
-
-    def decode_pieces(self, pieces: Sequence[str]) -> str:
-        """Join piece strings to text, those that are in no vocabulary as they are."""
-        return str(self._processor.decode([check_text(piece) for piece in pieces])) if pieces else ""
 
     # ------------------------------------------------------------------ portions
 
