@@ -47,6 +47,7 @@ class _ProgressLine:
         self._is_open = False
 
     def show(self, progress: Progress) -> None:
+        """Write a line if the last one is old enough."""
         if time.monotonic() - self._shown_at < _LINE_SECONDS[self._is_terminal]:
             return
         self._shown_at = time.monotonic()
@@ -61,6 +62,7 @@ class _ProgressLine:
         self._is_open = self._is_terminal
 
     def end(self) -> None:
+        """Leave a terminal's line behind."""
         if self._is_open:
             print(file=sys.stderr)
 

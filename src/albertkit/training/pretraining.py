@@ -123,6 +123,7 @@ class _Run:
 
     @classmethod
     def load(cls, recipe: Recipe, *, resume: bool) -> _Run:
+        """Check the recipe against its data and its output, and make or restore everything."""
         output = Path(recipe.output)
         _check_output(output, resume)
         _check_vocabulary(recipe)
@@ -158,6 +159,7 @@ class _Run:
         return Path(self.recipe.data.output) / TOKENIZER_FOLDER
 
     def describe(self) -> str:
+        """The run in one line."""
         start = f"resumed after step {self.state.step:,}" if self.state.step else "new"
         return (
             f"{self.output}: {self.model.num_parameters():,} parameters on {self.model.device}, {self.recipe.training.dtype},"
@@ -231,6 +233,7 @@ class _Run:
     # ------------------------------------------------------------------ test and save
 
     def test(self, log: Log, progress: Progress) -> Scores:
+        """Score the held-out examples."""
         dtype = torch.bfloat16 if self.recipe.training.dtype == "bfloat16" else torch.float32
         scores = evaluate(self.model, self.held_out, dtype=dtype)
         log.write("evaluation", {"step": self.state.step, "tokens": self.state.tokens} | scores.to_dict())
@@ -238,6 +241,7 @@ class _Run:
         return scores
 
     def save(self, log: Log) -> Path:
+        """Write a checkpoint."""
         directory = save_checkpoint(
             self.output,
             model=self.model,
