@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["EXTRAS", "MissingExtraError", "is_installed", "require"]
 
-EXTRAS: dict[str, str] = {"torch": "torch"}
+EXTRAS: dict[str, str] = {"torch": "torch", "tensorboard": "train", "psutil": "train", "matplotlib": "train"}
 """Importable module → the extra of albertkit that installs it."""
 
 

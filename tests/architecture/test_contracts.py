@@ -50,7 +50,7 @@ def test_public_names():
 
 
 def test_commands():
-    assert list(COMMANDS) == ["fill-mask", "tokenize", "train-tokenizer", "prepare", "pretrain", "info", "doctor"]
+    assert list(COMMANDS) == ["fill-mask", "tokenize", "train-tokenizer", "prepare", "pretrain", "evaluate", "info", "doctor"]
 
 
 def test_parameter_names():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
@@ -193,11 +194,52 @@ def test_single_sentences_follow_the_rule(prepare_ids: PrepareIds, rule: str, co
     assert len(others) >= 6
 
 
+def test_a_random_next_sentence_takes_the_place_of_a_swap(prepare_ids: PrepareIds) -> None:
+    # Document d holds id 10 + d only.
+    data = PretrainingData(
+        prepare_ids([[[10 + number] * 6] * 300 for number in range(50)], 20_000),
+        options=ExampleOptions(max_seq_length=64, random_next_sentence=True, swap_prob=0.3, short_seq_prob=0),
+    )
+    labels = []
+    for index in range(data.num_examples(0)):
+        example = data.example(0, index)
+        ids = originals(example)
+        first, second = (set(ids[(example.token_type_ids == kind) & (ids > 4)].tolist()) for kind in (0, 1))
+        assert (first != second) == example.sentence_order_label
+        labels.append(example.sentence_order_label)
+    assert np.mean(labels) == pytest.approx(0.3, abs=0.04)
+    sizes = [len(batch.input_ids) for batch in islice(data.batches(tokens_per_batch=500), 20)]
+    assert max(sizes) <= 500
+
+
+def test_masks_come_again_after_the_copies_that_google_writes(prepared: Path) -> None:
+    data = PretrainingData(prepared, options=replace(PAPER, dupe_factor=3), seed=4)
+    fresh = PretrainingData(prepared, options=PAPER, seed=4)
+    for epoch, copy in ((0, 0), (2, 2), (3, 0), (7, 1)):
+        assert data.num_examples(epoch) == fresh.num_examples(copy)
+        assert all(same(data.example(epoch, index), fresh.example(copy, index)) for index in range(20))
+    assert not same(fresh.example(3, 0), fresh.example(0, 0))
+    assert data.locate(sum(data.num_examples(epoch) for epoch in (0, 1, 2))) == (3, 0)
+
+
+def test_short_examples_are_drawn_by_document_or_by_example(prepare_ids: PrepareIds) -> None:
+    folder = prepare_ids([[[5, 405]] * 600 for _ in range(200)], 20_000)
+    shares = {}
+    for unit in ("document", "example"):
+        options = ExampleOptions(max_seq_length=128, short_seq_unit=unit)
+        data = PretrainingData(folder, options=options, seed=1)
+        lengths = [data._maker.longest_length(data._plan(0), index) for index in range(data.num_examples(0))]
+        shares[unit] = np.mean(np.array(lengths) < 120)
+    # A document ends somewhere: one more short example for its ten long ones.
+    assert shares["document"] > 0.25
+    assert 0.1 < shares["example"] < 0.2
+
+
 def test_the_whole_vocabulary_of_quirks_runs(prepared: Path) -> None:
     data = PretrainingData(prepared, options=ExampleOptions.google(max_seq_length=128), seed=1)
     batch = data.batch(0, range(500))
     masked = np.add.reduceat(batch.labels != -100, batch.cu_seqlens[:-1])
-    assert masked.max() <= 20
+    assert masked.max() == 19
     assert np.diff(batch.cu_seqlens).max() == 128
 
 

@@ -97,6 +97,31 @@ def test_replacement_is_decided_by_token_or_by_span(vocabulary: Vocabulary, unit
     assert mixed == 0 if unit == "span" else mixed > 0.3 * total
 
 
+@pytest.mark.parametrize("base", [PAPER, replace(ExampleOptions.google(max_seq_length=128), max_predictions_per_seq=7)])
+def test_permuted_tokens_are_predicted_beside_the_masked_ones(vocabulary: Vocabulary, base: ExampleOptions) -> None:
+    plain, permuting = Masker(base, vocabulary), Masker(replace(base, permute_tokens=True), vocabulary)
+    masked_tokens = moved_tokens = unchanged = 0
+    first_words = set()
+    for seed in range(1000):
+        content = random_content(np.random.default_rng(seed))
+        masked, replaced = (part.tolist() for part in plain.mask(content, 60, np.random.default_rng(seed)))
+        places, ids = permuting.mask(content, 60, np.random.default_rng(seed))
+        assert (np.diff(places) > 0).all()
+        result = dict(zip(places.tolist(), ids.tolist(), strict=True))
+        assert [result[place] for place in masked] == replaced  # the masks are those of the same draw without permutation
+        moved = sorted(set(result) - set(masked))
+        assert sorted(result[place] for place in moved) == sorted(content[moved].tolist())
+        masked_tokens, moved_tokens = masked_tokens + len(masked), moved_tokens + len(moved)
+        unchanged += sum(result[place] == content[place] for place in moved)
+        assert len(moved) <= plain.budget(128)
+        first_words.add(moved[0])
+    assert moved_tokens == pytest.approx(masked_tokens, rel=0.02)
+    assert unchanged / moved_tokens == pytest.approx(
+        1000 / moved_tokens, abs=0.02
+    )  # a permutation leaves one in place, on average
+    assert len(first_words) > 10
+
+
 @pytest.mark.parametrize("options", [PAPER, ExampleOptions.google(max_seq_length=128)])
 def test_words_are_never_cut(vocabulary: Vocabulary, options: ExampleOptions) -> None:
     masker, crossing = Masker(options, vocabulary), 0
@@ -141,7 +166,8 @@ def test_word_starts_by_both_rules() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("max_seq_length", 4), ("ngram", 0), ("max_predictions_per_seq", 0), ("short_seq_prob", 1.1), ("masked_lm_prob", 0),
+        ("max_seq_length", 4), ("ngram", 0), ("dupe_factor", 0), ("short_seq_unit", "epoch"),
+        ("max_predictions_per_seq", 0), ("short_seq_prob", 1.1), ("masked_lm_prob", 0),
         ("random_token_prob", 0.3), ("word_starts", "google's"), ("one_sentence_chunks", "drop"), ("replacement_unit", "word"),
     ],
 )  # fmt: skip

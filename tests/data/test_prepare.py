@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from albertkit.cli.main import main
-from albertkit.data import prepare as module
-from albertkit.data import shards
+from albertkit.data import blocks, shards
 from albertkit.data.batches import PretrainingData
-from albertkit.data.corpus import read_documents
+from albertkit.data.corpus import Corpus
 from albertkit.data.options import DataRecipe, ExampleOptions
 from albertkit.data.prepare import Progress, prepare
 from albertkit.data.sentences import split_document
@@ -55,13 +54,13 @@ def read_split(directory: str, split: Split) -> set[str]:
 
 
 def test_shards_hold_the_tokens_of_every_sentence(recipe: DataRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BLOCK_SENTENCES", 50)
+    monkeypatch.setattr(blocks, "_BLOCK_CHARACTERS", 2000)
     seen: list[Progress] = []
-    manifest = prepare(replace(recipe, held_out=0), progress=seen.append)
+    manifest = prepare(replace(recipe, held_out=0, workers=1), progress=seen.append)
     tokenizer = AlbertTokenizer.from_pretrained(TOKENIZER)
     (shard,) = open_shards(recipe.output, manifest.shards)
     bounds = shard.sentence_offsets.tolist()
-    sentences = [split_document(document) for document in read_documents(recipe.sources)]
+    sentences = [split_document(document) for document in Corpus(recipe.sources)]
     assert [shard.tokens[begin:end].tolist() for begin, end in pairwise(bounds)] == [
         tokenizer(sentence, add_special_tokens=False)["input_ids"] for document in sentences for sentence in document
     ]
@@ -69,8 +68,10 @@ def test_shards_hold_the_tokens_of_every_sentence(recipe: DataRecipe, monkeypatc
     counts = manifest.counts["train"]
     assert (counts.documents, counts.sentences, counts.tokens) == (200, len(bounds) - 1, bounds[-1])
     assert counts.bytes == sum(len(sentence) for document in sentences for sentence in document)
-    assert len(seen) == 14
+    assert len(seen) > 5
     assert seen[-1].counts == counts
+    assert [progress.bytes_read for progress in seen] == sorted({progress.bytes_read for progress in seen})
+    assert seen[-1].bytes_read == seen[-1].bytes_total == (Path(recipe.sources[0]) / "a.txt").stat().st_size
     assert manifest == read_manifest(recipe.output)
 
 
@@ -95,7 +96,7 @@ def test_held_out_documents_do_not_depend_on_order_or_files(recipe: DataRecipe, 
     held_out, train = read_split(recipe.output, "held_out"), read_split(recipe.output, "train")
     assert 20 <= len(held_out) == manifest.counts["held_out"].documents <= 60
     assert len(held_out | train) == 200
-    documents = ["\n".join(document) for document in read_documents(recipe.sources)]
+    documents = ["\n".join(document) for document in Corpus(recipe.sources)]
     random.Random(1).shuffle(documents)
     (tmp_path / "b.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in documents * 2))
     other = replace(recipe, sources=[str(tmp_path / "b.jsonl")], output=str(tmp_path / "other"))

@@ -19,9 +19,9 @@ def offsets(lengths: list[int]) -> np.ndarray:
 
 
 def read_stretches(documents: list[list[int]], target: int, rule: Literal["neighbour", "skip", "other_document"]) -> list:
-    found = find_stretches(
-        offsets([*chain(*documents)]), offsets([len(document) for document in documents]), np.full(len(documents), target), rule
-    )
+    bounds = offsets([*chain(*documents)]), offsets([len(document) for document in documents])
+    found = find_stretches(*bounds, lambda documents: np.full(len(documents), target), rule)
+    assert (found.target == target).all()
     return sorted(zip(found.document.tolist(), found.first.tolist(), found.end.tolist(), strict=True))
 
 

@@ -134,3 +134,38 @@ def test_other_schedules() -> None:
     assert rate(50, "cosine") == pytest.approx(1.0)
     assert rate(75, "cosine") == pytest.approx(1 + math.cos(0.75 * math.pi))
     assert rate(100, "cosine") == pytest.approx(0.0)
+
+
+def test_muon_is_pytorchs_for_the_kernels_of_the_layers_and_adamw_for_the_rest() -> None:
+    contract = list_parameters(tiny_config(), HEADS)
+
+    def train_once(make: bool) -> dict[str, torch.Tensor]:
+        parameters = {name: torch.nn.Parameter(torch.from_numpy(v)) for name, v in random_parameters(tiny_config()).items()}
+        kernels = [name for name in parameters if "albert_layers" in name and parameters[name].ndim == 2]
+        norms = [name for name in parameters if "LayerNorm" in name or "layer_norm" in name or name.endswith("bias")]
+        others = [name for name in parameters if name not in kernels and name not in norms]
+        if make:
+            optimizers = [build_optimizer("muon", parameters, contract, muon_rate=3.0)]
+        else:
+            optimizers = [
+                torch.optim.Muon([parameters[name] for name in kernels], lr=0.0, weight_decay=0.01),
+                torch.optim.AdamW([parameters[name] for name in others], lr=0.0, eps=1e-6, weight_decay=0.01),
+                torch.optim.AdamW([parameters[name] for name in norms], lr=0.0, eps=1e-6, weight_decay=0.0),
+            ]
+        generator = torch.Generator().manual_seed(1)
+        for step in range(3):
+            for parameter in parameters.values():
+                parameter.grad = torch.randn(parameter.shape, generator=generator)
+            for optimizer in optimizers:
+                for group in optimizer.param_groups:
+                    factor = group["rate_factor"] if make else 3.0 if isinstance(optimizer, torch.optim.Muon) else 1.0
+                    group["lr"] = factor * 0.01 * (step + 1)
+                optimizer.step()
+        if make:  # what a checkpoint keeps is in one place
+            assert all(set(optimizers[0].state[parameters[name]]) == {"momentum_buffer"} for name in kernels)
+            assert all("exp_avg_sq" in optimizers[0].state[parameters[name]] for name in others + norms)
+        return {name: parameter.detach() for name, parameter in parameters.items()}
+
+    ours, theirs = train_once(True), train_once(False)
+    for name, values in ours.items():
+        torch.testing.assert_close(values, theirs[name], rtol=1e-6, atol=1e-6, msg=name)

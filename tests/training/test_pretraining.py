@@ -20,10 +20,12 @@ from albertkit.checkpoints.storage import read_tensors
 from albertkit.cli.main import main
 from albertkit.errors import CheckpointError, ConfigError, DataError, TrainingError
 from albertkit.models.torch import AlbertForMaskedLM
-from albertkit.training import pretraining, state
+from albertkit.training import state
+from albertkit.training.distributed import Processes
 from albertkit.training.loop import made_ahead
 from albertkit.training.pretraining import pretrain
 from albertkit.training.recipe import Recipe
+from albertkit.training.run import Run
 
 MakeRecipe = Callable[..., Recipe]
 THREE_STEPS = {"total_steps": 3, "warmup_steps": 0}
@@ -73,8 +75,9 @@ def test_one_batch_is_learnt_by_heart(make_recipe: MakeRecipe, optimizer: str, r
         schedule={"total_steps": 120, "warmup_steps": 5},
         training={"examples_per_batch": 8},
     )
-    run = pretraining._Run.load(recipe, resume=False)
-    batch = next(run.data.batches(examples_per_batch=8))
+    run = Run.load(recipe, Processes(), resume=False)
+    with run.batches as batches:
+        batch = next(batches)
     losses = [run.take_step(batch) for _ in range(120)]
     assert losses[0]["mlm_loss"] == pytest.approx(np.log(101), rel=0.1)
     assert losses[0]["sop_loss"] == pytest.approx(np.log(2), rel=0.2)
@@ -86,7 +89,7 @@ def test_a_stopped_run_resumes_to_the_bit(make_recipe: MakeRecipe, tmp_path: Pat
     whole = pretrain(make_recipe())
     recipe = make_recipe()
     object.__setattr__(recipe, "output", str(tmp_path / "stopped"))
-    take_step = pretraining._Run.take_step
+    take_step = Run.take_step
 
     def stop_after_three(run: Any, batch: Any) -> dict[str, float]:
         values = take_step(run, batch)
@@ -94,7 +97,7 @@ def test_a_stopped_run_resumes_to_the_bit(make_recipe: MakeRecipe, tmp_path: Pat
             os.kill(os.getpid(), signal.SIGTERM)
         return values
 
-    monkeypatch.setattr(pretraining._Run, "take_step", stop_after_three)
+    monkeypatch.setattr(Run, "take_step", stop_after_three)
     stopped = pretrain(recipe)
     assert (stopped.stopped_by, stopped.state.step) == (signal.SIGTERM, 3)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -110,14 +113,14 @@ def test_a_killed_run_resumes_to_the_bit(make_recipe: MakeRecipe, tmp_path: Path
     whole = pretrain(make_recipe(optimizer={"name": "lamb"}))
     recipe = make_recipe(optimizer={"name": "lamb"})
     object.__setattr__(recipe, "output", str(tmp_path / "killed"))
-    take_step = pretraining._Run.take_step
+    take_step = Run.take_step
 
     def die_in_step_six(run: Any, batch: Any) -> dict[str, float]:
         if run.state.step == 5:
             raise RuntimeError("power cut")
         return take_step(run, batch)
 
-    monkeypatch.setattr(pretraining._Run, "take_step", die_in_step_six)
+    monkeypatch.setattr(Run, "take_step", die_in_step_six)
     with pytest.raises(RuntimeError, match="power cut"):
         pretrain(recipe)
     monkeypatch.undo()
@@ -154,20 +157,20 @@ def test_only_damaged_checkpoints_are_an_error(make_recipe: MakeRecipe) -> None:
 
 
 def test_what_is_not_finite_stops_before_the_update(make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = make_recipe()
-    losses = pretraining._Run._losses
+    recipe = make_recipe(training={"micro_batch_tokens": 60})
+    losses = Run._losses
     seen = {}
 
-    def spoil(run: Any, batch: Any, parts: Any) -> Any:
-        for loss in losses(run, batch, parts):
-            if run.state.step == 4:
+    def spoil(run: Any, *arguments: Any) -> Any:
+        for number, (mlm_loss, sop_loss) in enumerate(losses(run, *arguments)):
+            if run.state.step == 4 and number == 1:  # the second part alone
                 seen["before"] = {name: tensor.detach().clone() for name, tensor in run.model.state_dict().items()}
                 seen["model"] = run.model
-                yield loss * torch.nan
+                yield mlm_loss * torch.nan, sop_loss
             else:
-                yield loss
+                yield mlm_loss, sop_loss
 
-    monkeypatch.setattr(pretraining._Run, "_losses", spoil)
+    monkeypatch.setattr(Run, "_losses", spoil)
     with pytest.raises(TrainingError) as caught:
         pretrain(recipe)
     message = str(caught.value)
@@ -193,13 +196,13 @@ def test_a_full_disk_keeps_what_is_there(make_recipe: MakeRecipe, monkeypatch: p
     with pytest.raises(CheckpointError, match=r"checkpoint-00000004 \(No space left on device\)"):
         pretrain(recipe)
     names = sorted(path.name for path in Path(recipe.output).iterdir())
-    assert names == ["checkpoint-00000002", "log.jsonl"]
+    assert names == ["checkpoint-00000002", "log.jsonl"]  # nothing hidden, nothing half-written
     monkeypatch.undo()
     assert pretrain(recipe, resume=True).state.step == 6
 
 
 def test_parts_of_a_batch_give_the_same_update(make_recipe: MakeRecipe, tmp_path: Path) -> None:
-    changes = {"model": {"hidden_dropout_prob": 0.0}, "schedule": THREE_STEPS}
+    changes = {"model": {"hidden_dropout_prob": 0.0}, "schedule": {"total_steps": 10, "warmup_steps": 0}}
     whole = make_recipe(training={"examples_per_batch": 8}, **changes)
     parts = make_recipe(training={"examples_per_batch": 8, "micro_batch_tokens": 60}, **changes)
     object.__setattr__(parts, "output", str(tmp_path / "parts"))

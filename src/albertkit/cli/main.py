@@ -21,6 +21,7 @@ COMMANDS = {
     "train-tokenizer": "learn a SentencePiece vocabulary from texts",
     "prepare": "turn texts into pre-training data",
     "pretrain": "pre-train a model from a recipe",
+    "evaluate": "score a model on held-out documents and on sentences with a gap",
     "info": "describe a checkpoint",
     "doctor": "say what is installed and which engine runs",
 }

@@ -11,20 +11,26 @@ if TYPE_CHECKING:
 __all__ = ["add_recipe_arguments", "read_recipe_arguments"]
 
 
-def add_recipe_arguments(parser: ArgumentParser, *options: str) -> None:
+def add_recipe_arguments(parser: ArgumentParser, *options: str, required: bool = True) -> None:
     """Add ``RECIPE.yaml`` and ``--section.key VALUE`` for each key.
 
     Args:
         parser: The command's.
         options: The command's own options, as the usage line shows them; the recipe's many keys stand there as one.
+        required: Whether the command can do nothing without a recipe.
     """
     from albertkit.training.recipe import list_keys
 
-    parser.usage = " ".join((parser.prog, "RECIPE.yaml", *options, "[--SECTION.KEY VALUE …]"))
-    parser.add_argument("recipe", metavar="RECIPE.yaml", help="what to do; the folder recipes has commented ones")
+    name = "RECIPE.yaml" if required else "[RECIPE.yaml]"
+    parser.usage = " ".join((parser.prog, name, *options, "[--SECTION.KEY VALUE …]"))
+    parser.add_argument(
+        "recipe", metavar="RECIPE.yaml", nargs=None if required else "?", help="what to do; the folder recipes has commented ones"
+    )
     group = parser.add_argument_group("keys of the recipe, to change for once")
     for key, meaning in list_keys().items():
-        group.add_argument(f"--{key}", metavar="VALUE", default=SUPPRESS, help=meaning.replace("``", "").replace("%", "%%"))
+        names = [f"--{key}"] if "." in key or "_" not in key else [f"--{key.replace('_', '-')}", f"--{key}"]
+        text = meaning.replace("``", "").replace("%", "%%")
+        group.add_argument(*names, dest=key, metavar="VALUE", default=SUPPRESS, help=text)
 
 
 def read_recipe_arguments(arguments: Namespace) -> Recipe:

@@ -89,7 +89,7 @@ class PretrainingData:
             epoch: From 0.
             index: Its place in the epoch, below :meth:`num_examples`.
         """
-        return self._maker.make(self._plan(epoch), index, example_generator(self.seed, epoch, index))
+        return self._maker.make(self._plan(epoch), index, example_generator(self.seed, self._copy(epoch), index))
 
     def batch(self, epoch: int, indices: Iterable[int]) -> PretrainingBatch:
         """Make and pack examples of one epoch.
@@ -100,7 +100,12 @@ class PretrainingData:
         """
         return PretrainingBatch.of(self.example(epoch, index) for index in indices)
 
+    def _copy(self, epoch: int) -> int:
+        """Give the epoch whose examples come in ``epoch``."""
+        return epoch if self.options.dupe_factor is None else epoch % self.options.dupe_factor
+
     def _plan(self, epoch: int) -> EpochPlan:
+        epoch = self._copy(epoch)
         if epoch not in self._plans:
             plan = plan_epoch(self._shards, self.options, self.seed, epoch)
             while len(self._plans) >= _PLANS_KEPT:

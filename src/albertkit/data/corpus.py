@@ -1,28 +1,25 @@
-"""Raw text from files, a document at a time: plain text and JSON lines, compressed or not, single files or folders."""
+"""Raw text from files, a document at a time: plain text, JSON lines and Wikipedia, compressed or not, single files or folders."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
-import json
 import lzma
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from albertkit.data.readers import Reader, find_reader
 from albertkit.errors import DataError
 
-__all__ = ["MAX_DOCUMENT_CHARACTERS", "MAX_LINE_BYTES", "list_files", "read_documents", "read_texts"]
+__all__ = ["MAX_LINE_BYTES", "Corpus", "list_files", "read_texts"]
 
 MAX_LINE_BYTES = 256 * 2**20
 """The longest line that is read; memory stays bounded whatever the file holds."""
 
-MAX_DOCUMENT_CHARACTERS = 20_000_000
-"""A plain-text document longer than this goes on as another document, so that a file without blank lines needs no more memory."""
-
-Lines = Iterator[tuple[int, str]]
-"""Line numbers from 1, and lines without their ends."""
+_FEW_BYTES = 64
 
 
 def read_texts(paths: Sequence[str | Path]) -> Iterator[str]:
@@ -32,43 +29,74 @@ def read_texts(paths: Sequence[str | Path]) -> Iterator[str]:
         paths: Files or folders, see :func:`list_files`.
 
     Raises:
-        DataError: As :func:`read_documents`.
+        DataError: As :class:`Corpus`.
     """
-    for document in read_documents(paths):
+    for document in Corpus(paths):
         yield from document
 
 
-def read_documents(paths: Sequence[str | Path]) -> Iterator[list[str]]:
-    """Read a corpus a document at a time, each a list of paragraphs without white space around them; empty ones are left out.
+class Corpus:
+    """The documents of files, each a list of paragraphs without white space around them; empty ones are left out.
 
     In plain text a line is a paragraph (or a sentence) and a blank line ends the document. In JSON lines every line is an
-    object whose ``text`` holds one document, its paragraphs separated by newlines.
+    object whose ``text`` holds one document, its paragraphs separated by newlines. WikiExtractor's files hold a document
+    between ``<doc …>`` and ``</doc>``, or are JSON lines. Where a document has a title, a first paragraph that only repeats it
+    is left out.
 
     Args:
         paths: Files or folders, see :func:`list_files`.
 
     Raises:
-        DataError: If a path is missing or of an unknown kind, a file is not UTF-8, not JSON lines or damaged (file and line
-            are named), or the whole corpus holds no text.
+        DataError: If a path is missing or of an unknown kind; while reading, if a file is not UTF-8, not of its kind or damaged
+            (file and line are named), or the whole corpus holds no text.
     """
-    is_empty = True
-    for path in list_files(paths):
-        for document in _READERS[_endings(path)[0]](path, _read_lines(path)):
-            is_empty = False
-            yield document
-    if is_empty:
-        raise DataError("a corpus must hold text", received=f"only blank documents in {', '.join(map(str, paths))}")
+
+    def __init__(self, paths: Sequence[str | Path]) -> None:
+        self.files = list_files(paths)
+        self.num_bytes = sum(path.stat().st_size for path in self.files)
+        """Size of the files as they are, compressed or not."""
+        self._bytes_done = 0
+        self._file: BinaryIO | None = None
+
+    @property
+    def bytes_read(self) -> int:
+        """How many of :attr:`num_bytes` have been read in the present pass."""
+        return self._bytes_done + (self._file.tell() if self._file else 0)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        self._bytes_done = 0
+        is_empty = True
+        for path in self.files:
+            with closing(self._read_lines(path)) as lines:
+                for document in _find_reader(path)(path, lines):
+                    is_empty = False
+                    yield document
+        if is_empty:
+            raise DataError("a corpus must hold text", received=f"only blank documents in {', '.join(map(str, self.files))}")
+
+    def _read_lines(self, path: Path) -> Generator[tuple[int, str]]:
+        """Decode a file line by line, so that an error can name the place."""
+        with _open(path) as (file, content):
+            self._file = file
+            try:
+                number = 0
+                while line := content.readline(MAX_LINE_BYTES):
+                    number += 1
+                    yield number, _decode(line, path, number)
+            finally:
+                self._bytes_done += path.stat().st_size
+                self._file = None
 
 
 def list_files(paths: Sequence[str | Path]) -> list[Path]:
     """Find the files of a corpus: those named, and all in the folders named, recursively and in sorted order.
 
     Args:
-        paths: Files that end in ``.txt`` or ``.jsonl``, each possibly followed by ``.gz``, ``.bz2`` or ``.xz``, and folders of
-            such files (hidden files in them are left out).
+        paths: Files that end in ``.txt`` or ``.jsonl``, or in nothing as those of WikiExtractor, each possibly followed by
+            ``.gz``, ``.bz2`` or ``.xz``, and folders of such files (hidden files in them are left out).
 
     Raises:
-        DataError: If a path does not exist, a file has another ending, or there is no file at all.
+        DataError: If a path does not exist, a file is of no such kind, or there is no file at all.
     """
     files: list[Path] = []
     for path in map(Path, paths):
@@ -80,14 +108,7 @@ def list_files(paths: Sequence[str | Path]) -> list[Path]:
         else:
             raise DataError("a corpus must be files or folders that exist", received=str(path))
     for file in files:
-        kind, compression = _endings(file)
-        if kind not in _READERS or compression not in _OPENERS:
-            endings = ", ".join(_READERS)
-            raise DataError(
-                f"a corpus file must end in {endings}, possibly followed by .gz, .bz2 or .xz",
-                received=str(file),
-                fix="rename it, or name the files to read instead of their folder",
-            )
+        _find_reader(file)
     if not files:
         raise DataError("a corpus must hold at least one file", received=", ".join(map(str, paths)) or "no path")
     return files
@@ -101,87 +122,61 @@ def _endings(path: Path) -> tuple[str, str]:
     return (suffixes[-1] if suffixes else ""), ""
 
 
-def _read_lines(path: Path) -> Lines:
-    """Decode a file line by line, so that an error can name the place."""
+def _find_reader(path: Path) -> Reader:
+    ending = _endings(path)[0]
+    reader = None
+    if ending in ("", ".txt", ".jsonl"):
+        with _open(path) as (_, content):
+            reader = find_reader(ending, content.read(_FEW_BYTES))
+    if reader is None:
+        raise DataError(
+            "a corpus file must end in .txt or .jsonl, possibly followed by .gz, .bz2 or .xz, or be one of WikiExtractor",
+            received=str(path),
+            fix="rename it, or name the files to read instead of their folder",
+        )
+    return reader
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Give the file as it is, and what it holds once decompressed."""
     try:
-        with _OPENERS[_endings(path)[1]](path) as file:
-            number = 0
-            while line := file.readline(MAX_LINE_BYTES):
-                number += 1
-                if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
-                    raise DataError(
-                        f"a line must be shorter than {MAX_LINE_BYTES:,} bytes", received=f"a longer one in {path}, line {number}"
-                    )
-                try:
-                    yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError as error:
-                    place = f"{path}, line {number}, byte {error.start + 1} of the line"
-                    raise DataError(
-                        "a corpus must be UTF-8 text",
-                        received=f"the byte 0x{line[error.start]:02x} in {place}",
-                        fix="convert the file, for example with iconv",
-                    ) from None
+        with path.open("rb") as file, _OPENERS[_endings(path)[1]](file) as content:
+            yield file, content
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError("a corpus file must be readable and whole", received=f"{path} ({error})") from None
 
 
-def _read_plain_text(path: Path, lines: Lines) -> Iterator[list[str]]:
-    document: list[str] = []
-    length = 0
-    for _, line in lines:
-        paragraph = line.strip()
-        if paragraph:
-            document.append(paragraph)
-            length += len(paragraph)
-        if document and (not paragraph or length >= MAX_DOCUMENT_CHARACTERS):
-            yield document
-            document, length = [], 0
-    if document:
-        yield document
+def _decode(line: bytes, path: Path, number: int) -> str:
+    if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
+        raise DataError(
+            f"a line must be shorter than {MAX_LINE_BYTES:,} bytes", received=f"a longer one in {path}, line {number}"
+        )
+    try:
+        return line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            "a corpus must be UTF-8 text",
+            received=f"the byte 0x{line[error.start]:02x} in {path}, line {number}, byte {error.start + 1} of the line",
+            fix="convert the file, for example with iconv",
+        ) from None
 
 
-def _read_json_lines(path: Path, lines: Lines) -> Iterator[list[str]]:
-    for number, line in lines:
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError("every line must be a JSON object", received=f"{path}, line {number} ({error})") from None
-        text = entry.get("text") if isinstance(entry, dict) else None
-        if not isinstance(text, str):
-            raise DataError(
-                'every JSON line must be an object with a string "text"',
-                received=f"{path}, line {number}: {line.strip()[:80]}",
-            )
-        if "\\ud" in line:  # an escaped half of a surrogate pair is JSON, but no character
-            text = text.encode("utf-8", "replace").decode("utf-8")
-        document = [paragraph for piece in text.split("\n") if (paragraph := piece.strip())]
-        if document:
-            yield document
+def _open_plain(file: BinaryIO) -> BinaryIO:
+    return file
 
 
-def _open_plain(path: Path) -> BinaryIO:
-    return path.open("rb")
+def _open_gzip(file: BinaryIO) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(file, "rb"))
 
 
-def _open_gzip(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path, "rb"))
+def _open_bz2(file: BinaryIO) -> BinaryIO:
+    return cast(BinaryIO, bz2.open(file, "rb"))
 
 
-def _open_bz2(path: Path) -> BinaryIO:
-    return cast(BinaryIO, bz2.open(path, "rb"))
+def _open_xz(file: BinaryIO) -> BinaryIO:
+    return cast(BinaryIO, lzma.open(file, "rb"))
 
 
-def _open_xz(path: Path) -> BinaryIO:
-    return cast(BinaryIO, lzma.open(path, "rb"))
-
-
-_OPENERS: dict[str, Callable[[Path], BinaryIO]] = {"": _open_plain, ".gz": _open_gzip, ".bz2": _open_bz2, ".xz": _open_xz}
-"""Last ending → how to open the file for reading bytes."""
-
-_READERS: dict[str, Callable[[Path, Lines], Iterator[list[str]]]] = {
-    ".txt": _read_plain_text,
-    ".jsonl": _read_json_lines,
-}
-"""Ending of the kind → how to cut a file's lines into documents."""
+_OPENERS: dict[str, Callable[[BinaryIO], BinaryIO]] = {"": _open_plain, ".gz": _open_gzip, ".bz2": _open_bz2, ".xz": _open_xz}
+"""Last ending → how to read what the bytes of a file hold."""

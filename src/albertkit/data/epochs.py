@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +32,8 @@ class EpochPlan:
     """Number of the first sentence in the shard, shape [N]."""
     end: Numbers
     """Number of the sentence after the last, shape [N]."""
-    targets: list[npt.NDArray[np.int64]]
-    """For each shard, the tokens that stretches of its documents were to reach."""
+    target: Numbers
+    """Tokens that the stretch was to reach, shape [N]."""
 
     @property
     def num_examples(self) -> int:
@@ -54,23 +54,31 @@ def plan_epoch(shards: Sequence[Shard], options: ExampleOptions, seed: int, epoc
         DataError: If not one example can be made.
     """
     columns: list[tuple[npt.NDArray[np.int64], ...]] = []
-    targets = []
     for number, shard in enumerate(shards):
         document_offsets = shard.document_offsets.astype(np.int64)
-        generator = _generator(seed, epoch, _TARGETS, number)
-        targets.append(draw_targets(options, len(document_offsets) - 1, generator))
-        stretches = find_stretches(
-            shard.sentence_offsets.astype(np.int64), document_offsets, targets[-1], options.one_sentence_chunks
+        choose_targets = _choose_targets(options, len(document_offsets) - 1, _generator(seed, epoch, _TARGETS, number))
+        cut = find_stretches(
+            shard.sentence_offsets.astype(np.int64), document_offsets, choose_targets, options.one_sentence_chunks
         )
-        columns.append((np.full(len(stretches.first), number), stretches.document, stretches.first, stretches.end))
-    shard_number, document, first, end = (np.concatenate(parts).astype(np.uint32) for parts in zip(*columns, strict=True))
-    if not first.size:
+        columns.append((np.full(len(cut.first), number), cut.document, cut.first, cut.end, cut.target))
+    plan = EpochPlan(*(np.concatenate(parts).astype(np.uint32) for parts in zip(*columns, strict=True)))
+    if not plan.num_examples:
         raise DataError(
             "prepared data must hold a document of at least two sentences", fix="give longer documents, or check where they end"
         )
     # Sorting uniform numbers permutes as Generator.permutation does, but by draws that NumPy never changes.
-    order = np.argsort(_generator(seed, epoch, _ORDER, 0).random(first.size), kind="stable")
-    return EpochPlan(shard_number[order], document[order], first[order], end[order], targets)
+    order = np.argsort(_generator(seed, epoch, _ORDER, 0).random(plan.num_examples), kind="stable")
+    return EpochPlan(plan.shard[order], plan.document[order], plan.first[order], plan.end[order], plan.target[order])
+
+
+def _choose_targets(
+    options: ExampleOptions, num_documents: int, generator: np.random.Generator
+) -> Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]:
+    """Give what :func:`find_stretches` asks for the lengths of stretches."""
+    if options.short_seq_unit == "example":
+        return lambda documents: draw_targets(options, len(documents), generator)
+    targets = draw_targets(options, num_documents, generator)
+    return lambda documents: targets[documents]
 
 
 def example_generator(seed: int, epoch: int, index: int) -> np.random.Generator:

@@ -127,13 +127,15 @@ class ExampleMaker:
         bounds = shard.sentence_offsets[plan.first[index] : int(plan.end[index]) + 1].tolist()
         tokens = shard.tokens[bounds[0] : bounds[-1]].astype(np.int32)
         cut, swap = generator.random(2)
-        if len(bounds) == 2:
-            pair = tokens, self._read_other_document(plan, index, len(tokens), generator)
-            is_swapped = True  # Google gives an unrelated second segment the label of a swapped one
-        else:
-            place = bounds[1 + int(cut * (len(bounds) - 2))] - bounds[0]
-            is_swapped = bool(swap < self._options.swap_prob)
-            pair = (tokens[place:], tokens[:place]) if is_swapped else (tokens[:place], tokens[place:])
+        is_single = len(bounds) == 2
+        place = len(tokens) if is_single else bounds[1 + int(cut * (len(bounds) - 2))] - bounds[0]
+        is_swapped = is_single or bool(swap < self._options.swap_prob)
+        pair = tokens[:place], tokens[place:]
+        if is_single or (is_swapped and self._options.random_next_sentence):
+            # Google gives an unrelated second segment the label of a swapped one.
+            pair = tokens[:place], self._read_other_document(plan, index, place, generator)
+        elif is_swapped:
+            pair = tokens[place:], tokens[:place]
         first, second = truncate_pair(*pair, self._longest, self._options.truncate_front_prob, generator)
         return self._assemble(first, second, is_swapped, generator)
 
@@ -145,15 +147,14 @@ class ExampleMaker:
             index: Of the example in it.
         """
         first, end = int(plan.first[index]), int(plan.end[index])
-        if end - first == 1:
+        if end - first == 1 or self._options.random_next_sentence:
             return self._options.max_seq_length
         offsets = self._shards[plan.shard[index]].sentence_offsets
         return min(int(offsets[end]) - int(offsets[first]), self._longest) + NUM_SPECIAL_TOKENS
 
     def _read_other_document(self, plan: EpochPlan, index: int, first_length: int, generator: np.random.Generator) -> Ids:
         """Read sentences of a random document, another one if ten tries find one, until the stretch's target is reached."""
-        own_shard, own_document = int(plan.shard[index]), int(plan.document[index])
-        own = int(self._document_bases[own_shard]) + own_document
+        own = int(self._document_bases[plan.shard[index]]) + int(plan.document[index])
         *draws, place = generator.random(_OTHER_DOCUMENT_TRIES + 1)
         candidates = [int(draw * self._document_bases[-1]) for draw in draws]
         other = next((candidate for candidate in candidates if candidate != own), candidates[-1])
@@ -161,7 +162,7 @@ class ExampleMaker:
         shard = self._shards[number]
         begin, end = shard.document_offsets[other - self._document_bases[number] :][:2].tolist()
         offsets = shard.sentence_offsets[begin + int(place * (end - begin)) : end + 1].astype(np.int64)
-        goal = offsets[0] + max(1, int(plan.targets[own_shard][own_document]) - first_length)
+        goal = offsets[0] + max(1, int(plan.target[index]) - first_length)
         reached = min(int(np.searchsorted(offsets, goal)), len(offsets) - 1)
         return shard.tokens[offsets[0] : offsets[reached]].astype(np.int32)
 

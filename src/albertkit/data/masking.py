@@ -4,6 +4,7 @@
     words      [the] [run way] [is] [long] [.]
     spans      words in random order; from each, 1 to 3 words (6/11, 3/11, 2/11) if they fit the budget and overlap nothing
     tokens     80 % [MASK], 10 % random, 10 % unchanged; all of them are predicted
+    permuted   if asked for: as many others, chosen alike, change places with one another and are predicted too
 
 Sources: arXiv:1909.11942 §4.1; ``create_masked_lm_predictions`` of google-research/albert, ``create_pretraining_data.py``.
 """
@@ -52,29 +53,41 @@ class Masker:
         Args:
             content: Ids of both segments end to end, without special tokens.
             first_length: How many of them are the first segment's.
-            generator: Source of chance; the amount drawn depends on ``content`` alone.
+            generator: Source of chance.
 
         Returns:
             Ascending places in ``content`` that are predicted, and the ids to put there.
         """
-        spans = self.draw_spans(content, first_length, generator)
-        positions = np.array([place for begin, end in spans for place in range(begin, end)], dtype=np.int64)
+        is_taken = bytearray(len(content))
+        spans = self.draw_spans(content, first_length, generator, is_taken=is_taken)
+        positions = _places(spans)
         decision, choice = generator.random((2, len(content)))
         if self._options.replacement_unit == "span":
             unit = np.array([begin for begin, end in spans for _ in range(begin, end)], dtype=np.int64)
         else:
             unit = positions
-        return positions, self._replace(content[positions], decision[unit], choice[positions])
+        replaced = self._replace(content[positions], decision[unit], choice[positions])
+        if not self._options.permute_tokens:
+            return positions, replaced
+        moved = _places(self.draw_spans(content, first_length, generator, is_taken=is_taken))
+        sources = moved[np.argsort(generator.random(len(moved)))]
+        positions = np.concatenate([positions, moved])
+        ascending = np.argsort(positions)
+        return positions[ascending], np.concatenate([replaced, content[sources]])[ascending]
 
-    def draw_spans(self, content: Ids, first_length: int, generator: np.random.Generator) -> list[tuple[int, int]]:
+    def draw_spans(
+        self, content: Ids, first_length: int, generator: np.random.Generator, *, is_taken: bytearray | None = None
+    ) -> list[tuple[int, int]]:
         """Choose runs of whole words: begin and end in ``content``, ascending and apart.
 
         Args:
             content: Ids of both segments end to end, without special tokens.
             first_length: How many of them are the first segment's.
             generator: Gives two numbers a word.
+            is_taken: 1 for every token that may not be chosen; those that are chosen become 1 too.
         """
         options = self._options
+        is_taken = bytearray(len(content)) if is_taken is None else is_taken
         left = self.budget(len(content) + 3)
         begins = self._find_words(content, first_length)
         num_words = len(begins)
@@ -82,7 +95,6 @@ class Masker:
         sizes: list[int] = (np.searchsorted(self._ngram_edges, length, side="right") + 1).tolist()
         bounds: list[int] = [*begins.tolist(), len(content)]
         words_of_first = num_words if options.ngrams_cross_segments else int(np.searchsorted(begins, first_length))
-        is_taken = bytearray(len(content))
         spans = []
         for word in np.argsort(order).tolist():
             if left == 0:
@@ -131,3 +143,7 @@ class Masker:
         replaced = np.where(decision < options.mask_token_prob + options.random_token_prob, self._candidates[drawn], originals)
         replaced[decision < options.mask_token_prob] = self._mask_token_id
         return replaced.astype(np.int32, copy=False)
+
+
+def _places(spans: list[tuple[int, int]]) -> Positions:
+    return np.array([place for begin, end in spans for place in range(begin, end)], dtype=np.int64)

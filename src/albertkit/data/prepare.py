@@ -1,26 +1,32 @@
-"""From text files to a prepared folder: read, split into sentences, tokenise in blocks, write shards."""
+"""From text files to a prepared folder: read blocks of documents, have workers encode them, write shards and a report.
+
+The main process reads and writes; worker processes filter, divide into sentences and tokenise. Blocks are cut by the text alone
+and taken back in order, so that the folder is byte for byte the same with any number of workers.
+"""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import heapq
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from itertools import chain
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from albertkit.data.corpus import list_files, read_documents
+from albertkit.data.blocks import BlockEncoder, EncodedBlock, describe_vocabulary, hash_document, read_blocks
+from albertkit.data.corpus import Corpus
 from albertkit.data.options import DataRecipe
-from albertkit.data.sentences import split_document
+from albertkit.data.report import CorpusReport
 from albertkit.data.shards import (
     MANIFEST_FILE,
+    SPLITS,
     TOKENIZER_FOLDER,
     VOCABULARY_FILE,
     Counts,
@@ -29,7 +35,7 @@ from albertkit.data.shards import (
     Split,
     fingerprint,
 )
-from albertkit.data.vocabulary import Vocabulary
+from albertkit.data.workers import count_cores, map_in_order
 from albertkit.errors import DataError
 from albertkit.files import new_directory
 from albertkit.hub import locate
@@ -38,7 +44,6 @@ from albertkit.tokenization.tokenizer import AlbertTokenizer
 __all__ = ["Progress", "prepare"]
 
 _TOKENIZER_FILES = ("spiece.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-_BLOCK_SENTENCES = 20_000
 _HASH_RANGE = 2**64
 
 
@@ -50,32 +55,31 @@ class Progress:
     """Text done, of both splits."""
     seconds: float
     """Time since the start."""
-
-
-@dataclass(frozen=True)
-class _Document:
-    split: Split
-    sentences: list[str]
+    bytes_read: int
+    """Bytes of the files, as they are on disk, that have been worked through; a corpus read twice counts twice."""
+    bytes_total: int
+    """Bytes there are to work through."""
 
 
 def prepare(recipe: DataRecipe, *, progress: Callable[[Progress], None] | None = None) -> Manifest:
     """Write the prepared folder of a recipe; it appears whole or not at all.
 
-    Memory does not grow with the corpus: a block of sentences and one shard are held at a time.
+    Memory does not grow with the corpus: two blocks of a million characters for each worker, and one shard, are held at a time.
 
     Args:
-        recipe: Sources, tokenizer, output and what is held out.
+        recipe: Sources, tokenizer, output, filters, workers and what is held out. A script that uses more than one worker must
+            call this under ``if __name__ == "__main__"``, as for any start of Python processes.
         progress: Called after every block.
 
     Returns:
         What was written.
 
     Raises:
-        DataError: If a source cannot be read or the corpus is empty (see :func:`~albertkit.data.corpus.read_documents`), all
-            documents would be held out, the output is a folder of something else, or the disk is full.
+        DataError: If a source cannot be read or the corpus is empty (see :class:`~albertkit.data.corpus.Corpus`), no
+            document is left to train on, the output is a folder of something else, a worker dies, or the disk is full.
         VocabularyError: If the tokenizer cannot be read.
     """
-    list_files(recipe.sources)
+    corpus = Corpus(recipe.sources)
     output = Path(recipe.output)
     if output.exists() and not (output / MANIFEST_FILE).is_file() and (output.is_file() or any(output.iterdir())):
         raise DataError(
@@ -84,10 +88,9 @@ def prepare(recipe: DataRecipe, *, progress: Callable[[Progress], None] | None =
             fix="choose another one or remove it",
         )
     tokenizer_files = locate(recipe.tokenizer, _TOKENIZER_FILES)
-    tokenizer = AlbertTokenizer.from_pretrained(recipe.tokenizer)
     try:
         with new_directory(output) as directory:
-            return _write(directory, recipe, tokenizer, tokenizer_files, progress)
+            return _write(directory, recipe, corpus, tokenizer_files, progress or (lambda _: None))
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise DataError(
@@ -100,33 +103,32 @@ def prepare(recipe: DataRecipe, *, progress: Callable[[Progress], None] | None =
 def _write(
     directory: Path,
     recipe: DataRecipe,
-    tokenizer: AlbertTokenizer,
+    corpus: Corpus,
     tokenizer_files: dict[str, Path],
-    progress: Callable[[Progress], None] | None,
+    progress: Callable[[Progress], None],
 ) -> Manifest:
     (directory / TOKENIZER_FOLDER).mkdir()
     for name, path in tokenizer_files.items():
         shutil.copyfile(path, directory / TOKENIZER_FOLDER / name)
-    vocabulary = _describe(tokenizer)
+    vocabulary = describe_vocabulary(AlbertTokenizer.from_pretrained(recipe.tokenizer))
     (directory / VOCABULARY_FILE).write_text(json.dumps(asdict(vocabulary), ensure_ascii=False), encoding="utf-8")
 
     started = time.monotonic()
-    writers: dict[Split, ShardWriter] = {
-        split: ShardWriter(directory, split, len(vocabulary.pieces)) for split in ("train", "held_out")
-    }
-    counts: dict[Split, Counts] = {"train": Counts(), "held_out": Counts()}
-    for block in _read_blocks(recipe):
-        for document, ids, lengths in _encode(block, tokenizer, vocabulary):
-            writers[document.split].add(ids, lengths)
-            counts[document.split] += Counts(
-                documents=1,
-                sentences=len(lengths),
-                tokens=len(ids),
-                unknown_tokens=int(np.count_nonzero(ids == vocabulary.unk_token_id)),
-                bytes=sum(len(sentence.encode()) for sentence in document.sentences),
-            )
-        if progress is not None:
-            progress(Progress(counts["train"] + counts["held_out"], time.monotonic() - started))
+    passes = 2 if recipe.held_out >= 1 else 1
+    report = CorpusReport(vocabulary, recipe.exclude)
+
+    def tell(bytes_read: int) -> None:
+        counts = report.counts["train"] + report.counts["held_out"]
+        progress(Progress(counts, time.monotonic() - started, bytes_read, passes * corpus.num_bytes))
+
+    make_encoder = partial(BlockEncoder, recipe.tokenizer, recipe.exclude, _held_out_bound(recipe, corpus, tell))
+    encoded = map_in_order(make_encoder, read_blocks(corpus), recipe.workers or count_cores())
+    writers = {split: ShardWriter(directory, split, len(vocabulary.pieces)) for split in SPLITS}
+    with closing(encoded):
+        for block in encoded:
+            _add(block, writers)
+            report.add(block)
+            tell((passes - 1) * corpus.num_bytes + block.bytes_read)
     for writer in writers.values():
         writer.flush()
     if not writers["train"].entries:
@@ -134,89 +136,39 @@ def _write(
     manifest = Manifest(
         tokenizer_fingerprint=fingerprint(next(iter(tokenizer_files.values()))),
         vocab_size=len(vocabulary.pieces),
-        counts=dict(counts.items()),
+        counts=dict(report.counts.items()),
         shards=[entry for writer in writers.values() for entry in writer.entries],
         held_out=recipe.held_out,
     )
+    report.write(directory)
     manifest.write(directory)
     return manifest
 
 
-def _describe(tokenizer: AlbertTokenizer) -> Vocabulary:
-    return Vocabulary(
-        pieces=list(tokenizer.convert_ids_to_tokens(range(len(tokenizer)))),
-        cls_token_id=tokenizer.cls_token_id,
-        sep_token_id=tokenizer.sep_token_id,
-        mask_token_id=tokenizer.mask_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        unk_token_id=tokenizer.unk_token_id,
-        special_ids=sorted(tokenizer.all_special_ids),
-    )
+def _add(block: EncodedBlock, writers: dict[Split, ShardWriter]) -> None:
+    """Hand every document of a block to its split."""
+    sentences = np.concatenate([[0], np.cumsum(block.document_lengths)])
+    tokens = np.concatenate([[0], np.cumsum(block.sentence_lengths)])[sentences].tolist()
+    bounds = zip(pairwise(sentences.tolist()), pairwise(tokens), block.is_held_out.tolist(), strict=True)
+    for (first, last), (begin, end), is_held_out in bounds:
+        writers["held_out" if is_held_out else "train"].add(block.ids[begin:end], block.sentence_lengths[first:last])
 
 
-def _read_blocks(recipe: DataRecipe) -> Iterator[list[_Document]]:
-    """Read documents, decide their split and divide them into sentences, some ten thousand sentences at a time."""
-    bound = _held_out_bound(recipe)
-    block: list[_Document] = []
-    num_sentences = 0
-    for paragraphs in read_documents(recipe.sources):
-        split: Split = "held_out" if _hash(paragraphs) < bound else "train"
-        block.append(_Document(split, split_document(paragraphs)))
-        num_sentences += len(block[-1].sentences)
-        if num_sentences >= _BLOCK_SENTENCES:
-            yield block
-            block, num_sentences = [], 0
-    if block:
-        yield block
-
-
-def _encode(
-    block: list[_Document], tokenizer: AlbertTokenizer, vocabulary: Vocabulary
-) -> Iterator[tuple[_Document, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Tokenise a block; gives the ids and sentence lengths of every document that has any."""
-    sentences = [sentence for document in block for sentence in document.sentences]
-    encoded = tokenizer(sentences, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False)[
-        "input_ids"
-    ]
-    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-    ids = np.fromiter(chain.from_iterable(encoded), np.int64, int(lengths.sum()))
-    # A text that spells out "[MASK]" or "[SEP]" must not steer the model; such tokens are left out.
-    is_control = np.isin(ids, vocabulary.control_ids)
-    if is_control.any():
-        lengths = np.bincount(np.repeat(np.arange(len(lengths)), lengths)[~is_control], minlength=len(lengths))
-        ids = ids[~is_control]
-    ends = np.cumsum(lengths)
-    first, begin = 0, 0
-    for document in block:
-        last = first + len(document.sentences)
-        end = int(ends[last - 1])
-        if end > begin:
-            of_document = lengths[first:last]
-            yield document, ids[begin:end], of_document[of_document > 0]
-        first, begin = last, end
-
-
-def _held_out_bound(recipe: DataRecipe) -> int:
+def _held_out_bound(recipe: DataRecipe, corpus: Corpus, tell: Callable[[int], None]) -> int:
     """Find the hash below which documents are held out; a number of documents needs a first pass over the corpus."""
     if recipe.held_out < 1:
         return int(recipe.held_out * _HASH_RANGE)
     number = int(recipe.held_out)
     smallest: list[int] = []  # a heap of negated hashes, the largest of the kept ones first
-    for paragraphs in read_documents(recipe.sources):
-        negated = -_hash(paragraphs)
-        if negated in smallest:
-            continue
-        if len(smallest) < number:
-            heapq.heappush(smallest, negated)
-        else:
-            heapq.heappushpop(smallest, negated)
+    kept: set[int] = set()
+    for block in read_blocks(corpus):
+        for negated in (-hash_document(paragraphs) for paragraphs in block.documents):
+            if negated in kept:
+                continue
+            kept.add(negated)
+            if len(smallest) < number:
+                heapq.heappush(smallest, negated)
+            else:
+                kept.discard(heapq.heappushpop(smallest, negated))
+        tell(block.bytes_read)
     return 1 - smallest[0]
-
-
-def _hash(paragraphs: list[str]) -> int:
-    """Map a document's text to an even spread of numbers below 2**64."""
-    digest = hashlib.blake2b(digest_size=8)
-    for paragraph in paragraphs:
-        digest.update(paragraph.encode())
-        digest.update(b"\n")
-    return int.from_bytes(digest.digest(), "big")

@@ -9,6 +9,7 @@ Source: ``create_instances_from_document`` and ``truncate_seq_pair`` of google-r
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,28 +36,30 @@ class Stretches:
     """Number of the sentence after the last, shape [N]."""
     document: Integers
     """Number of the document, shape [N]."""
+    target: Integers
+    """Tokens that it was to reach, shape [N]."""
 
 
-def draw_targets(options: ExampleOptions, num_documents: int, generator: np.random.Generator) -> Integers:
-    """Draw how many tokens (special ones aside) a document's stretches are to reach in this epoch.
+def draw_targets(options: ExampleOptions, number: int, generator: np.random.Generator) -> Integers:
+    """Draw how many tokens (special ones aside) stretches are to reach.
 
     Args:
         options: ``max_seq_length`` and ``short_seq_prob``.
-        num_documents: D.
-        generator: Gives two numbers a document.
+        number: N.
+        generator: Gives two numbers for each.
 
     Returns:
-        Lengths of shape [D], mostly the longest possible, else anything from 2.
+        Lengths of shape [N], mostly the longest possible, else anything from 2.
     """
     longest = options.max_seq_length - NUM_SPECIAL_TOKENS
-    is_short, length = generator.random((2, num_documents))
+    is_short, length = generator.random((2, number))
     return np.where(is_short < options.short_seq_prob, 2 + (length * (longest - 1)).astype(np.int64), longest)
 
 
 def find_stretches(
     sentence_offsets: Integers,
     document_offsets: Integers,
-    targets: Integers,
+    choose_targets: Callable[[Integers], Integers],
     one_sentence: Literal["neighbour", "skip", "other_document"],
 ) -> Stretches:
     """Cut documents into stretches: sentences are added until the target is reached or the document ends.
@@ -66,20 +69,20 @@ def find_stretches(
     Args:
         sentence_offsets: Token offsets at which sentences begin, and the end, shape [S + 1].
         document_offsets: Sentence numbers at which documents begin, and the end, shape [D + 1].
-        targets: Tokens to reach, shape [D].
+        choose_targets: Called every round: numbers of documents [n] → tokens that the next stretch of each is to reach [n].
         one_sentence: What becomes of stretches of one sentence, see :class:`ExampleOptions`; under ``other_document`` they stay.
     """
-    rounds: list[tuple[Integers, Integers, Integers]] = []
+    rounds: list[tuple[Integers, Integers, Integers, Integers]] = []
     document = np.flatnonzero(np.diff(document_offsets))
     first = document_offsets[document]
     while document.size:
         last_end = document_offsets[document + 1]
-        reached = np.searchsorted(sentence_offsets, sentence_offsets[first] + targets[document])
-        end = np.minimum(reached, last_end)
-        rounds.append((first, end, document))
+        target = choose_targets(document)
+        end = np.minimum(np.searchsorted(sentence_offsets, sentence_offsets[first] + target), last_end)
+        rounds.append((first, end, document, target))
         goes_on = end < last_end
         first, document = end[goes_on], document[goes_on]
-    columns = [np.concatenate([one[column] for one in rounds]) if rounds else np.empty(0, np.int64) for column in range(3)]
+    columns = [np.concatenate([one[column] for one in rounds]) if rounds else np.empty(0, np.int64) for column in range(4)]
     stretches = Stretches(*columns)
     return stretches if one_sentence == "other_document" else _without_single_sentences(stretches, document_offsets, one_sentence)
 
@@ -87,7 +90,7 @@ def find_stretches(
 def _without_single_sentences(
     stretches: Stretches, document_offsets: Integers, one_sentence: Literal["neighbour", "skip"]
 ) -> Stretches:
-    first, end, document = stretches.first, stretches.end, stretches.document
+    first, end, document, target = stretches.first, stretches.end, stretches.document, stretches.target
     if one_sentence == "neighbour":
         is_single = end - first == 1
         has_previous = first > document_offsets[document]
@@ -95,7 +98,7 @@ def _without_single_sentences(
         first = first - (is_single & has_previous)
         end = end + (is_single & ~has_previous & has_next)
     keep = end - first > 1
-    return Stretches(first[keep], end[keep], document[keep])
+    return Stretches(first[keep], end[keep], document[keep], target[keep])
 
 
 def truncate_pair(

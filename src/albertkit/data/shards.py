@@ -188,7 +188,7 @@ class ShardWriter:
             sentence_lengths: Tokens of every sentence; at least one sentence, none of 0.
         """
         self._tokens.append(tokens.astype(self._dtype))
-        self._sentence_lengths.append(sentence_lengths)
+        self._sentence_lengths.append(sentence_lengths.copy())  # a view would keep the whole block that it is part of
         self._document_lengths.append(len(sentence_lengths))
         self._num_tokens += len(tokens)
         if self._num_tokens >= self._shard_tokens:

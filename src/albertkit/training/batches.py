@@ -17,9 +17,11 @@ def cut_batch(batch: PretrainingBatch, tokens: int | None) -> list[PretrainingBa
     """Cut a packed batch between sequences.
 
     Args:
-        batch: Any number of sequences.
+        batch: Any number of sequences; of none there are no parts.
         tokens: The most that a part may have, unless a single sequence has more; ``None`` cuts nothing.
     """
+    if not len(batch.input_ids):
+        return []
     if tokens is None or len(batch.input_ids) <= tokens:
         return [batch]
     ends = batch.cu_seqlens

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import queue
 import signal
+import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
@@ -16,21 +17,31 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from albertkit.errors import TrainingError
+from albertkit.training.distributed import Processes
 
-__all__ = ["StopRequest", "choose_device", "made_ahead", "update"]
+if sys.platform != "win32":
+    import resource
+
+__all__ = ["StopRequest", "choose_device", "made_ahead", "peak_memory_bytes", "update"]
 
 Item = TypeVar("Item")
 _AHEAD = 4  # batches in waiting
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, local_rank: int | None = None) -> torch.device:
     """The device a recipe names; ``auto`` is a GPU if there is one.
+
+    Args:
+        name: As in the recipe.
+        local_rank: Number of this process on its host, whose GPU it takes where none is named by number.
 
     Raises:
         TrainingError: If there is no such device.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and local_rank is not None:
+        name = f"cuda:{local_rank}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -38,34 +49,64 @@ def choose_device(name: str) -> torch.device:
         raise TrainingError(
             "device must be one that PyTorch can use here", received=name, fix="auto takes what there is"
         ) from None
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     return device
 
 
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory that was in use at once: a GPU's by tensors, else this process's; 0 where the system does not tell.
+
+    Args:
+        device: Of the model.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, kibibytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def update(
-    optimizer: Optimizer, losses: Iterable[Tensor], *, learning_rate: float, clip_norm: float | None, where: str
-) -> tuple[float, float]:
-    """Make one update from the sum of some losses, each of which is differentiated before the next is computed.
+    optimizer: Optimizer,
+    losses: Iterable[Sequence[Tensor]],
+    *,
+    names: Sequence[str],
+    learning_rate: float,
+    clip_norm: float | None,
+    processes: Processes,
+    where: str,
+) -> dict[str, float]:
+    """Make one update from the sum of some losses, those of other processes among them.
 
     Args:
         optimizer: Over the parameters.
-        losses: Scalars; an iterator computes them one at a time, so that the memory of one is needed.
+        losses: For each part of the batch, scalars whose sum is differentiated before the next part is computed: an iterator
+            computes one part at a time, so that the memory of one is needed.
+        names: Of a part's losses.
         learning_rate: Of this update.
         clip_norm: Largest global norm of the gradient.
+        processes: Those that make the update together.
         where: The step, for the message.
 
     Returns:
-        The loss and the gradient's norm before clipping.
+        Name → total of each loss; ``loss``, their sum; and ``grad_norm``, before clipping.
 
     Raises:
-        TrainingError: If either is not finite. Nothing has been updated then.
+        TrainingError: If the loss or the norm is not finite. Nothing has been updated then, on any process.
     """
     optimizer.zero_grad(set_to_none=True)
-    total = 0.0
-    for loss in losses:
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.item()
+    parts = []
+    for part in losses:
+        sum(part[1:], part[0]).backward()  # type: ignore[no-untyped-call]
+        parts.append(torch.stack([loss.detach() for loss in part]))
+    totals = torch.stack(parts).double().sum(0).tolist() if parts else [0.0] * len(names)
+    totals = processes.sum(*totals)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    processes.sum_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, math.inf if clip_norm is None else clip_norm, foreach=True).item()
+    total = sum(totals)
     if not (math.isfinite(total) and math.isfinite(norm)):
         optimizer.zero_grad(set_to_none=True)
         raise TrainingError(
@@ -74,9 +115,9 @@ def update(
             fix="lower optimizer.learning_rate or lengthen schedule.warmup_steps",
         )
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = learning_rate * group["rate_factor"]
     optimizer.step()
-    return total, norm
+    return dict(zip(names, totals, strict=True)) | {"loss": total, "grad_norm": norm}
 
 
 @contextmanager
@@ -135,6 +176,17 @@ class StopRequest:
     def __bool__(self) -> bool:
         return self.signal is not None
 
+    def reached_anyone(self, processes: Processes) -> bool:
+        """Whether any process of the run has been told to stop; all are then.
+
+        Args:
+            processes: This process and the others.
+        """
+        (number,) = processes.sum(self.signal or 0)
+        if number and self.signal is None:
+            self.signal = signal.SIGTERM
+        return number > 0
+
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
             signals = (signal.SIGINT, signal.SIGTERM)
@@ -146,6 +198,6 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _receive(self, number: int, _: FrameType | None) -> None:
-        if self.signal is not None:
+        if number == self.signal == signal.SIGINT:
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)

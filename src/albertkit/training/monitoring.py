@@ -1,4 +1,4 @@
-"""What a run tells: a line of JSON for programs, always, and a line of progress for people."""
+"""What a run tells: a line of JSON for programs, always; events for TensorBoard on request; a line of progress for people."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from albertkit import optional
 from albertkit.errors import TrainingError
 from albertkit.files import new_file
 from albertkit.training.state import TrainerState
@@ -19,6 +20,7 @@ __all__ = ["Clock", "Log", "Progress", "Window", "describe_seconds"]
 
 _TERMINAL_SECONDS = 0.5
 _PIPE_SECONDS = 30.0
+_DRAWN = ("train", "evaluation")  # events whose numbers go to TensorBoard
 
 
 class Log:
@@ -27,17 +29,25 @@ class Log:
     Args:
         path: The file; it is made or continued.
         after_step: On resuming, lines of later steps, which will be made again, are dropped.
+        tensorboard: Folder of TensorBoard's event files, to which the numbers on training and evaluation go too, as
+            ``train/loss`` and so on; there, what an earlier process wrote of later steps is hidden from the viewer.
 
     Raises:
         TrainingError: If the file cannot be written.
+        MissingExtraError: If TensorBoard is asked for and not installed.
     """
 
-    def __init__(self, path: Path, *, after_step: int) -> None:
+    def __init__(self, path: Path, *, after_step: int, tensorboard: Path | None = None) -> None:
         self.path = path
+        self._events = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists():
                 _keep_until(path, after_step)
+            if tensorboard is not None:
+                optional.require("tensorboard", "training.tensorboard")
+                writer = optional.require("torch.utils.tensorboard").SummaryWriter
+                self._events = writer(str(tensorboard), purge_step=after_step + 1)
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise self._unwritable(error) from None
@@ -56,6 +66,11 @@ class Log:
         try:
             self._file.write(json.dumps({"event": event} | finite) + "\n")
             self._file.flush()
+            if self._events is not None and event in _DRAWN:
+                for name, value in finite.items():
+                    if name != "step" and isinstance(value, int | float):
+                        self._events.add_scalar(f"{event}/{name}", value, values["step"])
+                self._events.flush()
         except OSError as error:
             raise self._unwritable(error) from None
 
@@ -64,6 +79,8 @@ class Log:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
+        if self._events is not None:
+            self._events.close()
 
     def _unwritable(self, error: OSError) -> TrainingError:
         return TrainingError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ __all__ = [
     "OptimizerRecipe",
     "Recipe",
     "ScheduleRecipe",
+    "StageRecipe",
     "TrainingRecipe",
     "list_keys",
     "read_recipe",
@@ -28,10 +30,12 @@ __all__ = [
 class OptimizerRecipe:
     """How gradients become updates. The defaults are those of arXiv:1909.11942 §4.1 and Google's code."""
 
-    name: Literal["lamb", "adamw"] = "lamb"
-    """``lamb`` (arXiv:1904.00962, with Google's semantics) or ``adamw``."""
+    name: Literal["lamb", "adamw", "muon"] = "lamb"
+    """``lamb`` (arXiv:1904.00962, with Google's semantics), ``adamw``, or ``muon`` (AdamW for all but the layers' kernels)."""
     learning_rate: float = 0.00176
     """The peak of the schedule."""
+    muon_rate: float = 10.0
+    """For ``muon``: the rate of the layers' kernels, as a multiple of ``learning_rate``."""
     weight_decay: float = 0.01
     """Decoupled decay of kernels and embeddings; LayerNorm and biases have none."""
     betas: tuple[float, float] = (0.9, 0.999)
@@ -43,6 +47,7 @@ class OptimizerRecipe:
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "learning_rate must be above 0", self.learning_rate)
+        _require(self.muon_rate > 0, "muon_rate must be above 0", self.muon_rate)
         _require(self.weight_decay >= 0, "weight_decay must be at least 0", self.weight_decay)
         _require(all(0 <= beta < 1 for beta in self.betas), "betas must be from 0 to below 1", self.betas)
         _require(self.epsilon > 0, "epsilon must be above 0", self.epsilon)
@@ -50,8 +55,34 @@ class OptimizerRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StageRecipe:
+    """What is to differ from ``examples`` from some step on. Its examples are drawn from the whole corpus, in a new order."""
+
+    from_step: int
+    """Updates made before it begins; below 0 counted from the end, which comes earlier where ``max_hours`` make it."""
+    max_seq_length: int | None = None
+    """In place of the one in ``examples``; under ``tokens_per_batch``, longer sequences are fewer."""
+    masked_lm_prob: float | None = None
+    """In place of the one in ``examples``."""
+    ngram: int | None = None
+    """In place of the one in ``examples``."""
+
+    def apply(self, examples: ExampleOptions) -> ExampleOptions:
+        """The stage's options.
+
+        Args:
+            examples: Those of the recipe.
+
+        Raises:
+            ConfigError: If a value is impossible.
+        """
+        given = {name: getattr(self, name) for name in ("max_seq_length", "masked_lm_prob", "ngram")}
+        return dataclasses.replace(examples, **{name: value for name, value in given.items() if value is not None})
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScheduleRecipe:
-    """How the learning rate goes over the steps (:func:`albertkit.optim.schedules.learning_rate_at`)."""
+    """How the learning rate (:func:`albertkit.optim.schedules.learning_rate_at`) and the examples go over the steps."""
 
     total_steps: int
     """Updates of the whole run."""
@@ -62,6 +93,10 @@ class ScheduleRecipe:
     ``decay_steps``, ``constant`` stays."""
     decay_steps: int = 0
     """For ``trapezoid``: the number of last steps that fall."""
+    stages: list[StageRecipe] = field(default_factory=list)
+    """Later stages, such as longer sequences at the end: a list of ``{from_step: -1000, max_seq_length: 512}`` by rising step,
+    each with any of ``max_seq_length``, ``masked_lm_prob`` and ``ngram``, and all else as in ``examples``. A negative step counts
+    from the end."""
 
     def __post_init__(self) -> None:
         _require(self.total_steps >= 1, "total_steps must be at least 1", self.total_steps)
@@ -70,6 +105,19 @@ class ScheduleRecipe:
         _require(falls == (self.decay_steps > 0), "decay_steps must be above 0 for trapezoid, and only there", self.decay_steps)
         room = self.total_steps - self.warmup_steps
         _require(self.decay_steps <= room, "warmup_steps and decay_steps must fit into total_steps", self.decay_steps)
+        begins = [_count_from_start(stage, self.total_steps) for stage in self.stages]
+        rise = all(first < second for first, second in pairwise([-1, *begins, self.total_steps]))
+        _require(rise, "stages must begin one after the other within total_steps", [stage.from_step for stage in self.stages])
+
+    def stage_at(self, step: int, total_steps: int) -> int:
+        """Number of the stage of an update, from 1; 0 before the first.
+
+        Args:
+            step: Updates made before.
+            total_steps: Updates of the whole run, as the clock may have changed them.
+        """
+        begun = [number for number, stage in enumerate(self.stages, 1) if _count_from_start(stage, total_steps) <= step]
+        return max(begun, default=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +134,9 @@ class TrainingRecipe:
     """Of initial weights, examples, masks and dropout."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Numbers of the matrix products; weights, moments and losses are float32 always."""
+    initialization: Literal["truncated_normal", "local_attention"] = "truncated_normal"
+    """Weights of a new model: ``truncated_normal`` as Google draws them, or ``local_attention``, where most heads look at
+    neighbouring tokens from the start (:func:`albertkit.models.torch.initialization.draw_local_attention`)."""
     device: str = "auto"
     """``cpu``, ``cuda``, ``cuda:1`` …; ``auto`` is a GPU if there is one."""
     log_every_steps: int = 50
@@ -96,6 +147,10 @@ class TrainingRecipe:
     """Steps between two checkpoints; there is one at the end, and one when the run is stopped."""
     keep_checkpoints: int = 2
     """Newest checkpoints to keep."""
+    keep_best: bool = True
+    """Whether the model with the lowest held-out masked-LM loss so far stands in ``best`` of the output, with its scores."""
+    tensorboard: bool = False
+    """Whether the log's numbers are written for TensorBoard too, into ``tensorboard`` of the output."""
     max_hours: float | None = None
     """Wall-clock hours of training over all resumed parts, after which the run ends as if complete. A trapezoid starts to fall
     early enough to reach 0 by then; the other schedules stay as planned."""
@@ -149,6 +204,9 @@ class Recipe:
     """Directory of the log, the checkpoints and, in ``final``, the model."""
     model: AlbertConfig
     """Keys of the configuration; ``published: albert-base-v2`` takes those of a published size as defaults."""
+    init_from: str | None = None
+    """Directory or name of a checkpoint whose weights the run starts from, at step 0 and with fresh moments; what it lacks, such
+    as a head, starts at random and is named. Null draws all weights. A run that resumes has weights already and ignores it."""
     examples: ExampleOptions = field(default_factory=ExampleOptions)
     """How sentences become examples, while training; the prepared folder does not depend on it."""
     optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
@@ -161,12 +219,21 @@ class Recipe:
     """The test on held-out documents."""
 
     def __post_init__(self) -> None:
-        longest = max(self.examples.max_seq_length, self.evaluation.max_seq_length)
+        stages = [self.examples_of_stage(number) for number in range(len(self.schedule.stages) + 1)]
+        longest = max(self.evaluation.max_seq_length, *(examples.max_seq_length for examples in stages))
         _require(
             longest <= self.model.max_position_embeddings,
-            "max_seq_length of examples and evaluation must fit into the model's max_position_embeddings",
+            "max_seq_length of examples, stages and evaluation must fit into the model's max_position_embeddings",
             f"{longest} and {self.model.max_position_embeddings}",
         )
+
+    def examples_of_stage(self, number: int) -> ExampleOptions:
+        """How sentences become examples in a stage.
+
+        Args:
+            number: As :meth:`ScheduleRecipe.stage_at` counts.
+        """
+        return self.schedule.stages[number - 1].apply(self.examples) if number else self.examples
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON takes them."""
@@ -205,10 +272,12 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     for name in ("data", "output", "model", "schedule", "training"):
         _require(content.get(name) is not None, f"{path} must give {name}", "nothing")
     _require(isinstance(content["output"], str), f"{path}, output must be the path of a directory", repr(content["output"]))
+    init_from = content.get("init_from")
+    _require(init_from is None or isinstance(init_from, str), f"{path}, init_from must be text or null", repr(init_from))
     sections = {name: build(kind, content.get(name), f"{path}, section {name}") for name, kind in _SECTIONS.items()}
     model = _read_model(content["model"], f"{path}, section model")
     try:
-        return Recipe(output=content["output"], model=model, **sections)
+        return Recipe(output=content["output"], model=model, init_from=init_from, **sections)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
@@ -228,6 +297,10 @@ def _read_model(values: Any, where: str) -> AlbertConfig:
         return base.replace(**typed)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
+
+
+def _count_from_start(stage: StageRecipe, total_steps: int) -> int:
+    return stage.from_step + total_steps * (stage.from_step < 0)
 
 
 def _require(holds: bool, rule: str, received: object) -> None:

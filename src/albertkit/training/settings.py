@@ -152,9 +152,12 @@ def describe_fields(kind: type[Any]) -> dict[str, str]:
 
 
 def _read_value(hint: Any, value: Any, where: str) -> Any:
-    """One value as the type says, by jsonargparse's rules; a section within a section by :func:`build`."""
+    """One value as the type says, by jsonargparse's rules; a section within a section, or a list of them, by :func:`build`."""
     if dataclasses.is_dataclass(hint):
         return build(hint, value, where)  # type: ignore[arg-type]
+    item = next(iter(typing.get_args(hint)), None)
+    if typing.get_origin(hint) is list and dataclasses.is_dataclass(item) and isinstance(value, list):
+        return [build(item, entry, f"{where}, entry {number}") for number, entry in enumerate(value, 1)]  # type: ignore[arg-type]
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--value", type=hint)
     try:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -31,12 +32,17 @@ from albertkit.errors import AlbertError, CheckpointError
 from albertkit.files import new_directory
 from albertkit.models.torch import AlbertPreTrainedModel
 
-__all__ = ["Checkpoint", "TrainerState", "find_newest", "list_checkpoints", "remove_unfinished", "save_checkpoint", "save_model"]
+__all__ = [
+    "Checkpoint", "TrainerState", "checkpoint_path", "find_newest", "list_checkpoints", "remove_unfinished", "save_checkpoint",
+    "save_model",
+]  # fmt: skip
 
 OPTIMIZER_FILE = "optimizer.safetensors"
 STATE_FILE = "trainer.json"
+SCORES_FILE = "scores.json"
 MANIFEST_FILE = "manifest.json"
 _PREFIX = "checkpoint-"
+_UNFINISHED = re.compile(r"\.(?P<name>.+?)(?P<old>\.old)?\.[0-9a-f]{8}")
 
 
 @dataclass
@@ -47,12 +53,16 @@ class TrainerState:
     """Updates of the whole run; lowered once if the clock makes a trapezoid fall early."""
     step: int = 0
     """Updates made."""
+    stage: int = 0
+    """The stage of the schedule, from 1; 0 before the first."""
     next_example: int = 0
-    """Examples of the data's stream that have been used."""
+    """Examples of the stage's stream that have been used."""
     tokens: int = 0
     """Tokens trained on, special ones included."""
     seconds: float = 0.0
     """Wall-clock time of training, over all resumed parts."""
+    best_loss: float | None = None
+    """Lowest masked-LM loss of the evaluations so far."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +126,7 @@ def save_checkpoint(
     Raises:
         CheckpointError: If the disk is full or cannot be written; what stood there before still stands.
     """
-    directory = output / f"{_PREFIX}{state.step:08d}"
+    directory = checkpoint_path(output, state.step)
     try:
         with new_directory(directory) as temporary:
             model.save_pretrained(temporary)
@@ -133,13 +143,14 @@ def save_checkpoint(
     return directory
 
 
-def save_model(directory: Path, model: AlbertPreTrainedModel, tokenizer: Path) -> None:
+def save_model(directory: Path, model: AlbertPreTrainedModel, tokenizer: Path, *, scores: Mapping[str, Any]) -> None:
     """Write a model with its tokenizer as Hugging Face lays them out; the directory appears whole or not at all.
 
     Args:
         directory: Where to.
         model: The model.
         tokenizer: Folder of the tokenizer's files.
+        scores: Its step and the evaluation's numbers, written to ``scores.json``.
 
     Raises:
         CheckpointError: If the disk is full or cannot be written.
@@ -148,6 +159,7 @@ def save_model(directory: Path, model: AlbertPreTrainedModel, tokenizer: Path) -
         with new_directory(directory) as temporary:
             model.save_pretrained(temporary)
             _copy_files(tokenizer, temporary)
+            (temporary / SCORES_FILE).write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise _unwritable(directory, error) from None
 
@@ -160,14 +172,33 @@ def list_checkpoints(output: Path) -> list[Path]:
     )
 
 
+def checkpoint_path(output: Path, step: int) -> Path:
+    """Where the checkpoint of a step is.
+
+    Args:
+        output: The run's directory.
+        step: Updates made.
+    """
+    return output / f"{_PREFIX}{step:08d}"
+
+
 def remove_unfinished(output: Path) -> None:
-    """Remove what a run that was killed while saving has left half-written.
+    """Remove what a run that was killed while writing has left half-written (:mod:`albertkit.files`); what it was about to
+    replace and had already set aside is put back.
 
     Args:
         output: The run's directory.
     """
-    for path in output.glob(f".{_PREFIX}*"):
-        shutil.rmtree(path, ignore_errors=True)
+    for path in output.iterdir() if output.is_dir() else ():
+        match = _UNFINISHED.fullmatch(path.name)
+        if match is None:
+            continue
+        if match["old"] and not (output / match["name"]).exists():
+            path.rename(output / match["name"])
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def find_newest(output: Path) -> Checkpoint | None:

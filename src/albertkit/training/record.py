@@ -1,0 +1,123 @@
+"""What a run leaves behind: log, checkpoints, the best and the final model. Only the main process writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+
+from albertkit.optional import is_installed
+from albertkit.training.card import CURVES_FILE, write_card
+from albertkit.training.curves import draw_curves
+from albertkit.training.evaluation import Scores, evaluate
+from albertkit.training.loop import peak_memory_bytes
+from albertkit.training.monitoring import Log, Progress, Window
+from albertkit.training.run import Run
+from albertkit.training.state import checkpoint_path, save_checkpoint, save_model
+
+__all__ = ["Record"]
+
+
+class Record:
+    """The record of a run; on every process but the main one, its acts do nothing.
+
+    Args:
+        run: The run.
+
+    Raises:
+        TrainingError: If the log cannot be written.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run, self._is_main = run, run.processes.is_main
+        self._open = ExitStack()
+        if self._is_main:
+            tensorboard = run.output / "tensorboard" if run.recipe.training.tensorboard else None
+            self._log = self._open.enter_context(
+                Log(run.output / "log.jsonl", after_step=run.state.step, tensorboard=tensorboard)
+            )
+            self._progress = Progress(run.recipe.schedule.total_steps)
+            self._progress.say(run.describe())
+            self._window = Window(run.state)
+
+    def add_step(self, values: Mapping[str, float]) -> None:
+        """Add a step to the log and to the line of progress.
+
+        Args:
+            values: From :meth:`Run.take_step`.
+        """
+        if not self._is_main:
+            return
+        state, window = self._run.state, self._window
+        state.seconds = self._run.clock.read()
+        window.add(values)
+        if state.step == state.total_steps or state.step % self._run.recipe.training.log_every_steps == 0:
+            self._log.write("train", window.close() | {"peak_memory_bytes": peak_memory_bytes(self._run.model.device)})
+        self._progress.total_steps = state.total_steps
+        self._progress.show(
+            state.step,
+            loss=values["loss"],
+            tokens_per_second=window.tokens_per_second,
+            learning_rate=values["learning_rate"],
+            seconds_left=(state.total_steps - state.step) * state.seconds / state.step,
+        )
+
+    def test(self) -> Scores | None:
+        """Score the held-out examples, and keep the model if it is the best so far."""
+        if not self._is_main:
+            return None
+        run, state = self._run, self._run.state
+        dtype = torch.bfloat16 if run.recipe.training.dtype == "bfloat16" else torch.float32
+        scores = evaluate(run.model, run.held_out, dtype=dtype)
+        line = {"step": state.step, "tokens": state.tokens} | scores.to_dict()
+        self._log.write("evaluation", line)
+        self._progress.say(f"step {state.step:,}: held out: {scores}")
+        if state.best_loss is None or scores.masked_lm_loss < state.best_loss:
+            if run.recipe.training.keep_best:
+                save_model(run.output / "best", run.model, run.tokenizer, scores=line)
+            state.best_loss = scores.masked_lm_loss
+        return scores
+
+    def save(self) -> Path:
+        """Write a checkpoint, and give its directory."""
+        run = self._run
+        directory = checkpoint_path(run.output, run.state.step)
+        if self._is_main:
+            save_checkpoint(
+                run.output,
+                model=run.model,
+                optimizer=run.optimizer,
+                state=run.state,
+                recipe=run.recipe.to_dict(),
+                tokenizer=run.tokenizer,
+                keep=run.recipe.training.keep_checkpoints,
+            )
+            self._log.write("checkpoint", {"step": run.state.step, "directory": directory.name})
+        return directory
+
+    def finish(self, scores: Scores | None) -> Path:
+        """Write the final model with its card, and the picture of the run; give the model's directory.
+
+        Args:
+            scores: Of the model as it is.
+        """
+        run, directory = self._run, self._run.output / "final"
+        if scores is not None:
+            line = {"step": run.state.step, "tokens": run.state.tokens} | scores.to_dict()
+            save_model(directory, run.model, run.tokenizer, scores=line)
+            if is_installed("matplotlib"):
+                draw_curves(run.output / "log.jsonl", run.output / CURVES_FILE)
+            else:
+                self._progress.say('no picture of the curves, for which run: pip install "albertkit[train]"')
+            write_card(directory, recipe=run.recipe, state=run.state, scores=scores)
+        return directory
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.close()
