@@ -34,7 +34,7 @@ model: {{}}
 schedule: {{total_steps: 1}}
 training: {{tokens_per_batch: 1024}}
 """
-SHARES = (1 / 32, 1 / 8, 1 / 2, 1)
+SHARES = (1 / 100, 1 / 10, 1)
 NUM_WORDS = 50_000
 SENTENCES_AT_ONCE = 20_000
 
@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, nargs="+", default=[], help="text for the speeds; the synthetic text if absent")
     parser.add_argument("--tokenizer", default="albert-mini-en")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="the last one is that of the memory table")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="of the speeds; 0 leaves their table out")
     parser.add_argument("--gigabytes", type=float, default=1.0, help="synthetic text of the memory table's last row")
     parser.add_argument("--part-megabytes", type=float, default=50.0, help="size of one file of it")
     parser.add_argument("--folder", type=Path, help="where temporary files go")
@@ -175,7 +175,7 @@ def main() -> None:
             "",
             describe("numpy", "sentencepiece") + f" · {arguments.rounds} rounds in turn",
             "",
-            *measure_speed(arguments.corpus or parts[:1], arguments, folder),
+            *(measure_speed(arguments.corpus or parts[:1], arguments, folder) if arguments.rounds else []),
             "",
             *measure_memory(parts, arguments, folder),
         ]

@@ -50,16 +50,16 @@ def compare(folder: Path, kills: int, chance: random.Random) -> int:
     """Make both runs in ``folder``, print a table, and return the exit status."""
     recipe = write_recipe(folder, total_steps=STEPS_A_KILL * (kills + 1))
     if start(recipe, folder / "whole").wait() != 0:
-        raise SystemExit("the run left in peace failed")
+        raise SystemExit(f"the run left in peace failed:\n{errors_of(folder / 'whole').read_text()}")
     print(f"{'kill':>5} {'step':>6} {'newest checkpoint':>20}  killed while")
     output = folder / "killed"
     for number, target in enumerate(sorted(chance.sample(range(1, STEPS_A_KILL * kills), kills)), 1):
         moment = kill(recipe, output, target, chance)
         newest = max((path.name for path in output.glob("checkpoint-*")), default="none")
         print(f"{number:5} {last_step(output):6} {newest:>20}  {moment}", flush=True)
-    if start(recipe, folder / "killed").wait() != 0:
-        raise SystemExit("the killed run did not resume")
-    differences = [name for name, is_same in compare_files(folder / "whole", folder / "killed") if not is_same]
+    if start(recipe, output).wait() != 0:
+        raise SystemExit(f"the killed run did not resume:\n{errors_of(output).read_text()}")
+    differences = [name for name, is_same in compare_files(folder / "whole", output) if not is_same]
     print(f"{kills} kills: {'DIFFERENT: ' + ', '.join(differences) if differences else 'the same to the last bit'}")
     return 1 if differences else 0
 
@@ -85,7 +85,8 @@ def kill(recipe: Path, output: Path, target: int, chance: random.Random) -> str:
         time.sleep(chance.random() * 0.02)
     process.send_signal(signal.SIGKILL)
     if process.wait() != -signal.SIGKILL:
-        raise SystemExit(f"the run ended by itself with status {process.returncode} before step {target} and its kill")
+        said = errors_of(output).read_text()
+        raise SystemExit(f"the run ended by itself with status {process.returncode}, before its kill at {target}:\n{said}")
     return "saving" if is_saving() else "training" if has_begun() else "starting"
 
 

@@ -13,6 +13,7 @@ import pytest
 from albertkit.cli.main import main
 from albertkit.data.batches import PretrainingData
 from albertkit.data.examples import PretrainingBatch
+from albertkit.errors import DataError
 from albertkit.training.evaluation import Scores, digest_of, held_out_batches
 from albertkit.training.pretraining import pretrain
 from albertkit.training.recipe import EvaluationRecipe, Recipe
@@ -37,6 +38,14 @@ def test_the_digest_names_the_examples_and_nothing_else(prepared: Path) -> None:
         changed = getattr(batches[0], name).copy()
         changed[-1] += 1
         assert digest != digest_of([replace(batches[0], **{name: changed}), *batches[1:]]), name
+
+
+def test_other_examples_than_the_recipe_pins_are_refused(prepared: Path) -> None:
+    recipe = EvaluationRecipe(num_examples=6, max_seq_length=32)
+    pinned = replace(recipe, digest=digest_of(make_batches(prepared, recipe)))
+    make_batches(prepared, pinned)
+    with pytest.raises(DataError, match="must be those of evaluation.digest"):
+        make_batches(prepared, replace(pinned, seed=1))
 
 
 def test_standard_errors_are_said() -> None:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from albertkit.cli.main import main
+from albertkit.data.options import ExampleOptions
 from albertkit.errors import ConfigError
 from albertkit.training.recipe import list_keys, read_recipe
 
@@ -106,3 +107,11 @@ def test_the_command_says_what_to_do(
     assert main(["pretrain", str(path), "--data.output", str(tmp_path / "absent")]) == 1
     assert f"run: albertkit prepare {path}" in capsys.readouterr().err
     assert main(["pretrain", str(path), "--training.sead", "3"]) == 2
+
+
+def test_a_preset_gives_the_defaults_of_examples(write_recipe: Callable[..., Path]) -> None:
+    examples = read_recipe(write_recipe(examples={"preset": "google", "max_seq_length": 24})).examples
+    assert examples == ExampleOptions.google(max_seq_length=24)
+    assert read_recipe(write_recipe(examples={"preset": "paper", "ngram": 2, "max_seq_length": 24})).examples.ngram == 2
+    with pytest.raises(ConfigError, match="preset must be one of paper, google; received 'goggle'"):
+        read_recipe(write_recipe(examples={"preset": "goggle"}))

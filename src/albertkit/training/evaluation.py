@@ -77,13 +77,19 @@ def held_out_batches(data: PretrainingData, recipe: EvaluationRecipe) -> list[Pr
         recipe: How many.
 
     Raises:
-        DataError: If there are none.
+        DataError: If there are none, or others than the recipe's ``digest`` says.
     """
     number = min(recipe.num_examples, data.num_examples(0))
     batches = list(data.batches(tokens_per_batch=recipe.tokens_per_batch, stop_example=number))
     if not batches:
         raise DataError(
             "the held-out documents must give an example", received="none", fix="raise data.held_out and prepare again"
+        )
+    if recipe.digest not in (None, digest_of(batches)):
+        raise DataError(
+            f"the held-out examples must be those of evaluation.digest ({recipe.digest})",
+            received=digest_of(batches),
+            fix="prepare with the recipe's own text, tokenizer and held_out, or set evaluation.digest to null",
         )
     return batches
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -66,6 +66,8 @@ class StageRecipe:
     """In place of the one in ``examples``."""
     ngram: int | None = None
     """In place of the one in ``examples``."""
+    short_seq_prob: float | None = None
+    """In place of the one in ``examples``."""
 
     def apply(self, examples: ExampleOptions) -> ExampleOptions:
         """The stage's options.
@@ -76,7 +78,7 @@ class StageRecipe:
         Raises:
             ConfigError: If a value is impossible.
         """
-        given = {name: getattr(self, name) for name in ("max_seq_length", "masked_lm_prob", "ngram")}
+        given = {name: value for name, value in dataclasses.asdict(self).items() if name != "from_step"}
         return dataclasses.replace(examples, **{name: value for name, value in given.items() if value is not None})
 
 
@@ -95,8 +97,8 @@ class ScheduleRecipe:
     """For ``trapezoid``: the number of last steps that fall."""
     stages: list[StageRecipe] = field(default_factory=list)
     """Later stages, such as longer sequences at the end: a list of ``{from_step: -1000, max_seq_length: 512}`` by rising step,
-    each with any of ``max_seq_length``, ``masked_lm_prob`` and ``ngram``, and all else as in ``examples``. A negative step counts
-    from the end."""
+    each with any of ``max_seq_length``, ``masked_lm_prob``, ``ngram`` and ``short_seq_prob``, and all else as in ``examples``. A
+    negative step counts from the end."""
 
     def __post_init__(self) -> None:
         _require(self.total_steps >= 1, "total_steps must be at least 1", self.total_steps)
@@ -183,6 +185,8 @@ class EvaluationRecipe:
     """Of the cuts, swaps and masks."""
     tokens_per_batch: int = 8192
     """Tokens scored at a time."""
+    digest: str | None = None
+    """SHA-256 that the examples must have, as an evaluation tells it, so that scores are sure to compare; null takes any."""
 
     def __post_init__(self) -> None:
         for name in ("num_examples", "tokens_per_batch"):
@@ -208,7 +212,8 @@ class Recipe:
     """Directory or name of a checkpoint whose weights the run starts from, at step 0 and with fresh moments; what it lacks, such
     as a head, starts at random and is named. Null draws all weights. A run that resumes has weights already and ignores it."""
     examples: ExampleOptions = field(default_factory=ExampleOptions)
-    """How sentences become examples, while training; the prepared folder does not depend on it."""
+    """How sentences become examples, while training; the prepared folder does not depend on it. ``preset: google`` takes the
+    choices of Google's code as defaults, ``paper``, as without it, those of the paper."""
     optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
     """How gradients become updates."""
     schedule: ScheduleRecipe
@@ -252,6 +257,8 @@ _SECTIONS: dict[str, type[Any]] = {
     "training": TrainingRecipe, "evaluation": EvaluationRecipe,
 }  # fmt: skip
 
+_PRESETS: dict[str, Callable[[], ExampleOptions]] = {"paper": ExampleOptions.paper, "google": ExampleOptions.google}
+
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe.
@@ -274,6 +281,7 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     _require(isinstance(content["output"], str), f"{path}, output must be the path of a directory", repr(content["output"]))
     init_from = content.get("init_from")
     _require(init_from is None or isinstance(init_from, str), f"{path}, init_from must be text or null", repr(init_from))
+    content["examples"] = _fill_in_preset(content.get("examples"), f"{path}, section examples")
     sections = {name: build(kind, content.get(name), f"{path}, section {name}") for name, kind in _SECTIONS.items()}
     model = _read_model(content["model"], f"{path}, section model")
     try:
@@ -285,6 +293,16 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 def list_keys() -> dict[str, str]:
     """Every key of a recipe, ``training.seed`` and so on, and its meaning, for the help of a command."""
     return describe_fields(Recipe)
+
+
+def _fill_in_preset(values: Any, where: str) -> Any:
+    """The section ``examples`` over the keys of its ``preset``, where that is given."""
+    if not isinstance(values, Mapping) or "preset" not in values:
+        return values
+    given = dict(values)
+    name = given.pop("preset")
+    _require(name in _PRESETS, f"{where}, preset must be one of {', '.join(_PRESETS)}", repr(name))
+    return dataclasses.asdict(_PRESETS[name]()) | given
 
 
 def _read_model(values: Any, where: str) -> AlbertConfig:

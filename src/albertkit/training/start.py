@@ -22,7 +22,7 @@ from albertkit.training.state import list_checkpoints
 __all__ = ["check_output", "check_pieces", "check_same", "check_vocabulary", "load_initial_weights"]
 
 _FIXED_SECTIONS = {"data": DataRecipe, "examples": ExampleOptions, "model": AlbertConfig, "evaluation": EvaluationRecipe}
-_FREE_KEYS = {"data": ("workers", "language")}  # say how fast, or what the model card is to tell
+_FREE_KEYS = {"data": ("workers", "language"), "evaluation": ("digest",)}  # change neither weights nor scores
 _FIXED_KEYS = {"training": ("seed", "examples_per_batch", "tokens_per_batch"), "optimizer": ("name",)}
 
 _SIZES = (
@@ -110,8 +110,7 @@ def check_same(recipe: Recipe, before: dict[str, Any], *, stage: int, checkpoint
             pairs[f"{section}.{key}"] = (before[section].get(key, _default(kind, key)), now[section][key])
     for section, keys in _FIXED_KEYS.items():
         pairs |= {f"{section}.{key}": (before[section].get(key), now[section][key]) for key in keys}
-    begun = slice(0, stage)
-    pairs["schedule.stages"] = (before["schedule"].get("stages", [])[begun], now["schedule"]["stages"][begun])
+    pairs["schedule.stages"] = (_begun_stages(before, stage), _begun_stages(now, stage))
     for name, (old, new) in sorted(pairs.items()):
         if old != new:
             raise ConfigError(
@@ -158,6 +157,12 @@ def load_initial_weights(model: AlbertForPreTraining, name: str, prepared: Path)
         anew.append(f"positions {known} to {ours.max_position_embeddings - 1}")
     depth = "" if source.num_hidden_layers == ours.num_hidden_layers else f" in {source.num_hidden_layers} layers"
     return f"weights of {name}{depth}; at random start {', '.join(anew) or 'none'}"
+
+
+def _begun_stages(recipe: dict[str, Any], number: int) -> list[dict[str, Any]]:
+    """The keys that are given in the first stages; others may be younger than the run."""
+    stages = recipe["schedule"].get("stages", [])[:number]
+    return [{key: value for key, value in stage.items() if value is not None} for stage in stages]
 
 
 def _default(kind: type[Any], key: str) -> Any:
