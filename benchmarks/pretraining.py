@@ -1,6 +1,6 @@
 """A pre-training step beside that of transformers: ``python -m benchmarks.pretraining PREPARED``.
 
-Both train the same weights on the same examples of a prepared folder: ours masked and packed by PretrainingData, theirs masked and
+Both train the same weights on the same examples of a folder: ours masked and packed by PretrainingData, theirs masked and
 padded by DataCollatorForLanguageModeling, each with PyTorch's fused AdamW; making the batches counts. Each method is a process of
 its own, which makes one step when asked; the methods take turns. Medians with minimum and maximum; peak memory of the process.
 """

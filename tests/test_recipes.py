@@ -119,5 +119,5 @@ def _shrink(recipe: Recipe, prepared: Path, output: Path) -> Recipe:
             save_every_steps=1,
             keep_checkpoints=3,
         ),
-        evaluation=dataclasses.replace(recipe.evaluation, num_examples=2),
+        evaluation=dataclasses.replace(recipe.evaluation, num_examples=2, digest=None),
     )

@@ -132,10 +132,12 @@ def test_a_killed_worker_leaves_the_old_folder_and_nothing_else(recipe: DataReci
 
 
 SCRIPT = """
+import signal
 import sys
 from albertkit.cli.main import main
 from albertkit.data import blocks
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and all under them, ignore it
     blocks._BLOCK_CHARACTERS = 2000
     sys.exit(main(["prepare", *sys.argv[1:]]))
 """

@@ -44,7 +44,7 @@ def test_other_examples_than_the_recipe_pins_are_refused(prepared: Path) -> None
     recipe = EvaluationRecipe(num_examples=6, max_seq_length=32)
     pinned = replace(recipe, digest=digest_of(make_batches(prepared, recipe)))
     make_batches(prepared, pinned)
-    with pytest.raises(DataError, match="must be those of evaluation.digest"):
+    with pytest.raises(DataError, match=r"must be those of evaluation\.digest"):
         make_batches(prepared, replace(pinned, seed=1))
 
 

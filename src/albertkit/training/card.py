@@ -158,7 +158,7 @@ def _describe_training(recipe: Recipe, state: TrainerState, *, has_curves: bool)
 def _describe_hardware(device: str) -> str:
     """Processor, and what computed if it was a GPU; the processes of a run are taken to be alike."""
     processes = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-    machine = f"{_name_processor()}, {count_cores()} cores"
+    machine = f"{_name_processor()}, {count_cores()} core{'s' if count_cores() > 1 else ''}"
     if device != "cpu" and torch.cuda.is_available():
         machine = f"{processes} × {torch.cuda.get_device_name()}; {machine}"
     return machine + (f"; {processes} processes" if processes > 1 else "")
