@@ -113,5 +113,6 @@ def test_a_preset_gives_the_defaults_of_examples(write_recipe: Callable[..., Pat
     examples = read_recipe(write_recipe(examples={"preset": "google", "max_seq_length": 24})).examples
     assert examples == ExampleOptions.google(max_seq_length=24)
     assert read_recipe(write_recipe(examples={"preset": "paper", "ngram": 2, "max_seq_length": 24})).examples.ngram == 2
+    assert read_recipe(write_recipe(), ["examples.preset=google"]).examples == ExampleOptions.google(max_seq_length=32)
     with pytest.raises(ConfigError, match="preset must be one of paper, google; received 'goggle'"):
         read_recipe(write_recipe(examples={"preset": "goggle"}))

@@ -257,6 +257,10 @@ _SECTIONS: dict[str, type[Any]] = {
     "training": TrainingRecipe, "evaluation": EvaluationRecipe,
 }  # fmt: skip
 
+_DEFAULTS_FROM = {
+    "examples.preset": "paper or google: whose choices are the defaults of examples.",
+    "model.published": "A published size, such as albert-base-v2, whose keys are the defaults of model.",
+}
 _PRESETS: dict[str, Callable[[], ExampleOptions]] = {"paper": ExampleOptions.paper, "google": ExampleOptions.google}
 
 
@@ -292,7 +296,7 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def list_keys() -> dict[str, str]:
     """Every key of a recipe, ``training.seed`` and so on, and its meaning, for the help of a command."""
-    return describe_fields(Recipe)
+    return describe_fields(Recipe) | _DEFAULTS_FROM
 
 
 def _fill_in_preset(values: Any, where: str) -> Any:
