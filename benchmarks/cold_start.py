@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.machine import describe, spread
+from benchmarks.machine import describe, publish, spread
 
 TEXT = "Paris is the capital of [MASK]."
 MODEL = Path(__file__).parents[1] / "src" / "albertkit" / "pretrained" / "albert-mini-en"
@@ -69,10 +69,7 @@ def main() -> None:
         seconds = [row[0] for row in rows]
         memory = statistics.median(row[1] for row in rows)
         lines.append(f"| `{name}` | {spread(seconds, 3)} | {memory:.0f} | {base / statistics.median(seconds):.1f} |")
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
+    publish(lines, arguments.output)
 
 
 if __name__ == "__main__":

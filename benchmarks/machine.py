@@ -24,3 +24,11 @@ def describe(*packages: str) -> str:
 def spread(values: list[float], digits: int = 2) -> str:
     """Median with minimum and maximum."""
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def publish(lines: list[str], output: Path | None) -> None:
+    """Print a table, and keep it where one is to be kept."""
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if output:
+        output.write_text(text, encoding="utf-8")

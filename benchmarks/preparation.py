@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from benchmarks.machine import describe, spread
+from benchmarks.machine import describe, publish, spread
 
 COMMAND = str(Path(sys.executable).with_name("albertkit"))
 RECIPE = """
@@ -179,10 +179,7 @@ def main() -> None:
             "",
             *measure_memory(parts, arguments, folder),
         ]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
+    publish(lines, arguments.output)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.machine import describe, spread
+from benchmarks.machine import describe, publish, spread
 
 SIZES = {
     "mini": {"hidden_size": 256, "num_hidden_layers": 6, "num_attention_heads": 8, "intermediate_size": 1024},
@@ -194,10 +194,7 @@ def main() -> None:
     for size in arguments.sizes:
         for dtype in arguments.dtypes:
             lines += measure(size, dtype, arguments)
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
+    publish(lines, arguments.output)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from albertkit.tokenization.normalization import TextRules
 from albertkit.tokenization.reference import ends_digit_comma
 from albertkit.tokenization.segmenter import Segmenter
 from albertkit.tokenization.sentencepiece_file import SentencePieceFile
-from benchmarks.machine import describe, spread
+from benchmarks.machine import describe, publish, spread
 
 
 def read_lines(path: Path, limit: int) -> Iterator[str]:
@@ -117,10 +117,7 @@ def main() -> None:
     for name, taken in seconds.items():
         ratios = [spread([other / own for other, own in zip(peers, taken, strict=True)]) for peers in (ids, offsets)]
         table.append(f"| {name} | {spread([megabytes / own for own in taken])} | {ratios[0]} | {ratios[1]} |")
-    text = "\n".join(table) + "\n"
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
+    publish(table, arguments.output)
 
 
 if __name__ == "__main__":
