@@ -67,7 +67,7 @@ def test_a_run_leaves_a_log_checkpoints_and_a_model(make_recipe: MakeRecipe, cap
     assert "held out: masked LM accuracy" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("optimizer", "reached"), [("adamw", 0.3), ("lamb", 2.7)])
+@pytest.mark.parametrize(("optimizer", "reached"), [("adamw", 0.3), ("lamb", 2.7), ("muon", 2.7)])
 def test_one_batch_is_learnt_by_heart(make_recipe: MakeRecipe, optimizer: str, reached: float) -> None:
     recipe = make_recipe(
         model={"hidden_dropout_prob": 0.0, "num_hidden_layers": 2, "initializer_range": 0.2},
@@ -85,9 +85,12 @@ def test_one_batch_is_learnt_by_heart(make_recipe: MakeRecipe, optimizer: str, r
     assert losses[-1]["sop_loss"] < 0.5
 
 
-def test_a_stopped_run_resumes_to_the_bit(make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = pretrain(make_recipe())
-    recipe = make_recipe()
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_stopped_run_resumes_to_the_bit(
+    make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    whole = pretrain(make_recipe(optimizer={"name": optimizer}))
+    recipe = make_recipe(optimizer={"name": optimizer})
     object.__setattr__(recipe, "output", str(tmp_path / "stopped"))
     take_step = Run.take_step
 
