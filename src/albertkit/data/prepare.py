@@ -64,7 +64,8 @@ class Progress:
 def prepare(recipe: DataRecipe, *, progress: Callable[[Progress], None] | None = None) -> Manifest:
     """Write the prepared folder of a recipe; it appears whole or not at all.
 
-    Memory does not grow with the corpus: two blocks of a million characters for each worker, and a shard of each split, are held at a time.
+    Memory does not grow with the corpus: two blocks of a million characters for each worker, and a shard of each split, are held
+    at a time.
 
     Args:
         recipe: Sources, tokenizer, output, filters, workers and what is held out. A script that uses more than one worker must
