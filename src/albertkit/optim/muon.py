@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch.optim import AdamW, Muon, Optimizer
 
 __all__ = ["MuonWithAdamW"]
@@ -26,22 +25,18 @@ class MuonWithAdamW(Optimizer):
     def __init__(
         self, matrices: list[dict[str, Any]], others: list[dict[str, Any]], *, betas: tuple[float, float], epsilon: float
     ) -> None:
-        self._parts: tuple[Optimizer, ...] = (Muon(matrices, lr=0.0), AdamW(others, lr=0.0, betas=betas, eps=epsilon, fused=True))
-        super().__init__([group for part in self._parts for group in part.param_groups], {})
-        for part in self._parts:  # the groups are the same objects in both; so is the state from here on
-            part.state = self.state
+        self._muon: Optimizer = Muon(matrices, lr=0.0)
+        self._adamw: Optimizer = AdamW(others, lr=0.0, betas=betas, eps=epsilon, fused=True)
+        super().__init__([*self._muon.param_groups, *self._adamw.param_groups], {})
+        # The groups are the same objects in all three; so is the state from here on.
+        self._muon.state = self._adamw.state = self.state
 
-    @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Update every parameter that has a gradient.
 
         Args:
             closure: Evaluated first, with gradients, and its value returned.
         """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for part in self._parts:
-            part.step()
+        loss = self._muon.step(closure)
+        self._adamw.step()
         return loss

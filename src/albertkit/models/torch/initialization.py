@@ -18,6 +18,7 @@ __all__ = ["draw_local_attention", "draw_parameters"]
 _EMBEDDINGS = "albert.embeddings"
 _WORD_EMBEDDINGS = f"{_EMBEDDINGS}.word_embeddings.weight"
 _MAPPING = "albert.encoder.embedding_hidden_mapping_in.weight"
+_PARTS = ("query", "key", "value", "dense")
 _FREE_HEADS = 4  # one head in so many stays as it was drawn
 _SHARP, _WIDE = 6.2, 2.6  # scores at the distance a head looks for; far away they are near 0
 _VALUE_GAIN = 0.5  # of what attention adds, relative to what it reads
@@ -87,9 +88,6 @@ def draw_local_attention(tensors: Mapping[str, Tensor], config: AlbertConfig) ->
         prefix, found, rest = name.partition("attention.query.weight")
         if found and not rest:
             _draw_attention({part: tensors[f"{prefix}attention.{part}.weight"] for part in _PARTS}, reader, frequencies, config)
-
-
-_PARTS = ("query", "key", "value", "dense")
 
 
 def _draw_attention(kernels: Mapping[str, Tensor], reader: Tensor, frequencies: Tensor, config: AlbertConfig) -> None:
