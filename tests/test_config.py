@@ -10,7 +10,7 @@ import pickle
 
 import pytest
 
-from albertkit.checkpoints.parameters import HEADS, list_parameters
+from albertkit.checkpoints.parameters import PRETRAINING_HEADS, list_parameters
 from albertkit.config import ACTIVATIONS, PUBLISHED, AlbertConfig
 from albertkit.errors import ConfigError
 from albertkit.testing import tiny_config
@@ -47,7 +47,7 @@ def test_published_sizes_have_the_published_parameter_counts(name: str):
 
 def test_base_with_heads_has_the_count_that_transformers_gives():
     config = AlbertConfig.published("albert-base-v2")
-    assert sum(math.prod(p.shape) for p in list_parameters(config, HEADS)) == 11_813_810
+    assert sum(math.prod(p.shape) for p in list_parameters(config, PRETRAINING_HEADS)) == 11_813_810
     assert sum(math.prod(p.shape) for p in list_parameters(config, ("masked_lm",))) == 11_221_680
 
 

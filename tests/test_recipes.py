@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from albertkit.checkpoints.parameters import HEADS, list_parameters
+from albertkit.checkpoints.parameters import PRETRAINING_HEADS, list_parameters
 from albertkit.checkpoints.storage import read_tensors
 from albertkit.config import PUBLISHED, AlbertConfig
 from albertkit.data.options import DataRecipe
@@ -71,7 +71,7 @@ def test_published_sizes_and_the_settings_of_the_paper(name: str) -> None:
 
 def test_base_has_the_parameters_of_the_reference_with_its_heads() -> None:
     model = read_recipe(FOLDER / "albert-base-v2.yaml").model
-    assert sum(math.prod(entry.shape) for entry in list_parameters(model, HEADS)) == 11_813_810
+    assert sum(math.prod(entry.shape) for entry in list_parameters(model, PRETRAINING_HEADS)) == 11_813_810
 
 
 @all_recipes

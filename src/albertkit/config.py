@@ -26,6 +26,7 @@ from albertkit.config_values import (
     FrozenDict,
 )
 from albertkit.errors import ConfigError, suggest
+from albertkit.hub import Name, Source
 
 __all__ = ["ACTIVATIONS", "PUBLISHED", "AlbertConfig"]
 
@@ -262,21 +263,34 @@ class AlbertConfig:
         return cls.from_dict(values, **overrides)
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, *, revision: str | None = None, **overrides: Any) -> Self:
+    def from_pretrained(
+        cls,
+        name: Name,
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | None = None,
+        local_files_only: bool = False,
+        **overrides: Any,
+    ) -> Self:
         """Find and read the configuration of a checkpoint.
 
         Args:
             name: A directory, a JSON file, an embedded model, a published name, or a hub id.
             revision: Branch, tag or commit of a hub repository.
+            cache_dir: Where downloads are kept, if not where the hub library keeps them.
+            token: For a private repository.
+            local_files_only: Never download.
             overrides: Fields that take the place of the file's, as ``num_labels=3``; the result is a new configuration.
         """
-        if Path(name).is_file():
-            return cls.from_json_file(name, **overrides)
-        short = str(name).removeprefix("albert/")
-        if short in PUBLISHED and not Path(name).is_dir():
+        source = Source.of(name, revision, cache_dir, token, local_files_only)
+        if Path(source.name).is_file():
+            return cls.from_json_file(source.name, **overrides)
+        short = str(source).removeprefix("albert/")
+        if short in PUBLISHED and not Path(source.name).is_dir():
             _refuse_unknown(overrides)
             return cls.published(short).replace(**overrides)
-        found = hub.locate(name, ("config.json", "albert_config.json"), revision=revision)
+        found = hub.locate(source, ("config.json", "albert_config.json"))
         return cls.from_json_file(next(iter(found.values())), **overrides)
 
     # ---------------------------------------------------------------- writing
@@ -330,6 +344,12 @@ class AlbertConfig:
     def head_size(self) -> int:
         """D: width of one attention head."""
         return self.hidden_size // self.num_attention_heads
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """Classes of the model that was saved with this configuration, as the file names them; none without a file."""
+        named = self.extra.get("architectures")
+        return tuple(str(name) for name in named) if isinstance(named, list | tuple) else ()
 
     @property
     def use_return_dict(self) -> bool:

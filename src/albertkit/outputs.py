@@ -18,6 +18,11 @@ __all__ = [
     "BaseModelOutputWithPooling",
     "MaskedLMOutput",
     "ModelOutput",
+    "MultipleChoiceModelOutput",
+    "QuestionAnsweringModelOutput",
+    "QuestionAnsweringWithAnswerabilityOutput",
+    "SequenceClassifierOutput",
+    "TokenClassifierOutput",
     "flatten",
     "unflatten",
 ]
@@ -134,11 +139,114 @@ class AlbertForPreTrainingOutput(ModelOutput):
     attentions: tuple[Any, ...] | None = None
 
 
+@dataclass
+class SequenceClassifierOutput(ModelOutput):
+    """Scores of the classes of a sequence.
+
+    Attributes:
+        loss: Scalar, when labels were given.
+        logits: ``[B, C]``; for a regression the predicted numbers.
+        hidden_states: As in :class:`BaseModelOutput`.
+        attentions: As in :class:`BaseModelOutput`.
+    """
+
+    loss: Any = None
+    logits: Any = None
+    hidden_states: tuple[Any, ...] | None = None
+    attentions: tuple[Any, ...] | None = None
+
+
+@dataclass
+class MultipleChoiceModelOutput(ModelOutput):
+    """Scores of the choices.
+
+    Attributes:
+        loss: Scalar mean cross-entropy, when labels were given.
+        logits: ``[B, C]``, one score for each choice.
+        hidden_states: As in :class:`BaseModelOutput`, of ``B * C`` sequences.
+        attentions: As in :class:`BaseModelOutput`, of ``B * C`` sequences.
+    """
+
+    loss: Any = None
+    logits: Any = None
+    hidden_states: tuple[Any, ...] | None = None
+    attentions: tuple[Any, ...] | None = None
+
+
+@dataclass
+class TokenClassifierOutput(ModelOutput):
+    """Scores of the classes of every token.
+
+    Attributes:
+        loss: Scalar mean cross-entropy over the labelled positions, when labels were given.
+        logits: ``[B, L, C]``; ``[T, C]`` packed.
+        hidden_states: As in :class:`BaseModelOutput`.
+        attentions: As in :class:`BaseModelOutput`.
+    """
+
+    loss: Any = None
+    logits: Any = None
+    hidden_states: tuple[Any, ...] | None = None
+    attentions: tuple[Any, ...] | None = None
+
+
+@dataclass
+class QuestionAnsweringModelOutput(ModelOutput):
+    """Scores of every token as an answer's first and as its last.
+
+    Attributes:
+        loss: Scalar; the mean of the losses of both ends, when their positions were given.
+        start_logits: ``[B, L]``; ``[T]`` packed.
+        end_logits: ``[B, L]``; ``[T]`` packed.
+        hidden_states: As in :class:`BaseModelOutput`.
+        attentions: As in :class:`BaseModelOutput`.
+    """
+
+    loss: Any = None
+    start_logits: Any = None
+    end_logits: Any = None
+    hidden_states: tuple[Any, ...] | None = None
+    attentions: tuple[Any, ...] | None = None
+
+
+@dataclass
+class QuestionAnsweringWithAnswerabilityOutput(ModelOutput):
+    """The likeliest answers, K starts with K2 ends each, and whether there is none (run_squad_v2.py).
+
+    The fields are those of the same head elsewhere (XLNet), but the ends keep their two axes: ``end_top_index[:, i]`` are the
+    ends of the answers that start at ``start_top_index[:, i]``. The four of the beam are absent when positions were given.
+
+    Attributes:
+        loss: Scalar; (start + end) / 2 + no answer / 2, of the parts whose labels were given.
+        start_top_log_probs: ``[B, K]`` log-probabilities of the likeliest starts, best first.
+        start_top_index: ``[B, K]`` their positions.
+        end_top_log_probs: ``[B, K, K2]`` log-probabilities of the likeliest ends of each start, best first.
+        end_top_index: ``[B, K, K2]`` their positions.
+        cls_logits: ``[B]``; sigmoid gives the probability that there is no answer.
+        hidden_states: As in :class:`BaseModelOutput`.
+        attentions: As in :class:`BaseModelOutput`.
+    """
+
+    loss: Any = None
+    start_top_log_probs: Any = None
+    start_top_index: Any = None
+    end_top_log_probs: Any = None
+    end_top_index: Any = None
+    cls_logits: Any = None
+    hidden_states: tuple[Any, ...] | None = None
+    attentions: tuple[Any, ...] | None = None
+
+
 OUTPUT_CLASSES: tuple[type[ModelOutput], ...] = (
     BaseModelOutput,
     BaseModelOutputWithPooling,
     MaskedLMOutput,
     AlbertForPreTrainingOutput,
+    SequenceClassifierOutput,
+    MultipleChoiceModelOutput,
+    TokenClassifierOutput,
+    QuestionAnsweringModelOutput,
+    QuestionAnsweringWithAnswerabilityOutput,
 )
 """Every concrete output class, for registration as pytrees."""
 

@@ -12,7 +12,7 @@ from importlinter.application.use_cases import lint_imports
 
 import albertkit
 from albertkit import optional
-from albertkit.checkpoints.parameters import HEADS, list_parameters
+from albertkit.checkpoints.parameters import PRETRAINING_HEADS, list_parameters
 from albertkit.cli.main import COMMANDS
 from albertkit.testing import tiny_config
 
@@ -63,7 +63,7 @@ def test_parameter_names():
     layers = [
         f"albert.encoder.albert_layer_groups.{g}.albert_layers.{i}.{name}" for g in (0, 1) for i in (0, 1) for name in inner
     ]
-    assert [parameter.name for parameter in list_parameters(tiny_config(), HEADS)] == [
+    assert [parameter.name for parameter in list_parameters(tiny_config(), PRETRAINING_HEADS)] == [
         "albert.embeddings.word_embeddings.weight",
         "albert.embeddings.position_embeddings.weight",
         "albert.embeddings.token_type_embeddings.weight",

@@ -7,19 +7,19 @@ import pytest
 
 from albertkit.checkpoints.describe import describe_checkpoint
 from albertkit.checkpoints.huggingface import from_disk_name, heads_on_disk, load_parameters, save_checkpoint
-from albertkit.checkpoints.parameters import HEADS, list_parameters
+from albertkit.checkpoints.parameters import PRETRAINING_HEADS, list_parameters
 from albertkit.checkpoints.storage import read_tensors, write_tensors
 from albertkit.errors import CheckpointError
 from albertkit.testing import random_parameters, tiny_config
 
 
-@pytest.mark.parametrize("heads", [(), ("pooler",), ("masked_lm",), HEADS])
+@pytest.mark.parametrize("heads", [(), ("pooler",), ("masked_lm",), PRETRAINING_HEADS])
 def test_round_trip_and_heads(tmp_path, heads: tuple):
     config, parameters = tiny_config(), random_parameters(tiny_config(), heads)
     save_checkpoint(tmp_path, config, parameters)
-    loaded = load_parameters(tmp_path, config, HEADS)
+    loaded = load_parameters(tmp_path, config, PRETRAINING_HEADS)
     assert heads_on_disk(loaded.parameters) == heads
-    assert set(loaded.missing) == {p.name for p in list_parameters(config, HEADS)} - parameters.keys()
+    assert set(loaded.missing) == {p.name for p in list_parameters(config, PRETRAINING_HEADS)} - parameters.keys()
     assert loaded.unexpected == ()
     for name, array in parameters.items():
         np.testing.assert_array_equal(loaded.parameters[name], array)
@@ -33,8 +33,8 @@ def test_names_on_disk_are_exactly_transformers_own(tmp_path):
     Peer(PeerConfig(**config.to_dict())).save_pretrained(tmp_path / "theirs")
     theirs = read_tensors(tmp_path / "theirs" / "model.safetensors").tensors
     kept = {name: array.shape for name, array in theirs.items() if from_disk_name(name) is not None}
-    assert kept == {parameter.name: parameter.shape for parameter in list_parameters(config, HEADS)}
-    loaded = load_parameters(tmp_path / "theirs", config, HEADS)
+    assert kept == {parameter.name: parameter.shape for parameter in list_parameters(config, PRETRAINING_HEADS)}
+    loaded = load_parameters(tmp_path / "theirs", config, PRETRAINING_HEADS)
     assert loaded.missing == loaded.unexpected == ()
 
 
@@ -63,15 +63,15 @@ def test_a_bare_encoder_and_old_names_are_understood(tmp_path):
 def test_what_does_not_fit_is_named(tmp_path):
     config, parameters = tiny_config(), random_parameters(tiny_config())
     save_checkpoint(tmp_path, config, parameters | {"classifier.weight": np.ones((2, 15), np.float32)})
-    assert load_parameters(tmp_path, config, HEADS).unexpected == ("classifier.weight",)
+    assert load_parameters(tmp_path, config, PRETRAINING_HEADS).unexpected == ("classifier.weight",)
     with pytest.raises(CheckpointError, match=r"position_embeddings.weight must have the shape \(47, 7\)"):
-        load_parameters(tmp_path, tiny_config(max_position_embeddings=47), HEADS)
+        load_parameters(tmp_path, tiny_config(max_position_embeddings=47), PRETRAINING_HEADS)
     with pytest.raises(CheckpointError, match="must have the shape"):
         save_checkpoint(tmp_path, tiny_config(intermediate_size=37), parameters)
     del parameters["albert.encoder.embedding_hidden_mapping_in.bias"]
     write_tensors(tmp_path / "model.safetensors", parameters)
     with pytest.raises(CheckpointError, match=r"lacks albert.encoder.embedding_hidden_mapping_in.bias"):
-        load_parameters(tmp_path, config, HEADS)
+        load_parameters(tmp_path, config, PRETRAINING_HEADS)
 
 
 def test_description_counts_every_parameter(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils import _pytree as pytree
 
-from albertkit.checkpoints.parameters import HEADS, list_parameters
+from albertkit.checkpoints.parameters import PRETRAINING_HEADS, list_parameters
 from albertkit.errors import InputError
 from albertkit.models.torch import AlbertForMaskedLM, AlbertForPreTraining, AlbertModel
 from albertkit.testing import tiny_config
@@ -23,7 +23,7 @@ RELATIVE = ("relative_key", "relative_key_query")
 def test_parameters_are_exactly_those_of_the_contract(position_type):
     config = tiny_config(position_embedding_type=position_type)
     for model, heads in [
-        (AlbertForPreTraining(config), HEADS),
+        (AlbertForPreTraining(config), PRETRAINING_HEADS),
         (AlbertForMaskedLM(config), ("masked_lm",)),
         (AlbertModel(config), ("pooler",)),
         (AlbertModel(config, add_pooling_layer=False), ()),

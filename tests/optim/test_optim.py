@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from albertkit.checkpoints.parameters import HEADS, list_parameters
+from albertkit.checkpoints.parameters import PRETRAINING_HEADS, list_parameters
 from albertkit.errors import ConfigError
 from albertkit.optim import Lamb, build_optimizer, group_parameters, learning_rate_at
 from albertkit.testing import random_parameters, tiny_config
@@ -104,7 +104,7 @@ def test_lamb_refuses_impossible_settings() -> None:
 
 
 def test_only_kernels_and_embeddings_decay() -> None:
-    contract = list_parameters(tiny_config(), HEADS)
+    contract = list_parameters(tiny_config(), PRETRAINING_HEADS)
     parameters = {name: torch.nn.Parameter(torch.from_numpy(v)) for name, v in random_parameters(tiny_config()).items()}
     names = {id(parameter): name for name, parameter in parameters.items()}
     decayed, plain = ({names[id(item)] for item in group} for group in group_parameters(parameters, contract))
@@ -137,7 +137,7 @@ def test_other_schedules() -> None:
 
 
 def test_muon_is_pytorchs_for_the_kernels_of_the_layers_and_adamw_for_the_rest() -> None:
-    contract = list_parameters(tiny_config(), HEADS)
+    contract = list_parameters(tiny_config(), PRETRAINING_HEADS)
 
     def train_once(make: bool) -> dict[str, torch.Tensor]:
         parameters = {name: torch.nn.Parameter(torch.from_numpy(v)) for name, v in random_parameters(tiny_config()).items()}

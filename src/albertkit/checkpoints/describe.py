@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from albertkit import hub
 from albertkit.checkpoints.huggingface import CONFIG_FILE, WEIGHTS_FILE, from_disk_name, heads_on_disk
-from albertkit.checkpoints.parameters import HEADS
+from albertkit.checkpoints.parameters import PRETRAINING_HEADS
 from albertkit.checkpoints.storage import read_tensors
 from albertkit.config import AlbertConfig
+from albertkit.hub import Name
 
 __all__ = ["Description", "describe_checkpoint"]
 
@@ -58,30 +58,29 @@ class Description:
         return asdict(self) | {"config": self.config.to_dict(), "total_parameters": sum(self.parameters.values())}
 
 
-def describe_checkpoint(name: str | Path, *, revision: str | None = None) -> Description:
+def describe_checkpoint(name: Name) -> Description:
     """Read a checkpoint's files and count what they hold.
 
     Args:
-        name: A directory, an embedded model, a published name or a hub id.
-        revision: Branch, tag or commit of a hub repository.
+        name: A directory, an embedded model, a published name or a hub id, or a :class:`~albertkit.hub.Source`.
 
     Raises:
         CheckpointError: If there is no such checkpoint or its weights are damaged.
     """
-    path = hub.locate(name, (WEIGHTS_FILE,), revision=revision)[WEIGHTS_FILE]
-    config = AlbertConfig.from_json_file(hub.locate(name, (CONFIG_FILE,), revision=revision)[CONFIG_FILE])
+    path = hub.locate(name, (WEIGHTS_FILE,))[WEIGHTS_FILE]
+    config = AlbertConfig.from_json_file(hub.locate(name, (CONFIG_FILE,))[CONFIG_FILE])
     stored = read_tensors(path)
     sizes = {key: stored.tensors[disk].size for disk in stored.tensors if (key := from_disk_name(disk)) is not None}
     parts = {part: sum(size for key, size in sizes.items() if key.startswith(prefix)) for part, prefix in _PARTS.items()}
     parts["other"] = sum(sizes.values()) - sum(parts.values())
-    heads = heads_on_disk(sizes)
+    heads = heads_on_disk(sizes, config.architectures)
     return Description(
         location=str(path.parent),
         format="Hugging Face, safetensors",
         config=config,
         parameters={part: count for part, count in parts.items() if count},
         heads=heads,
-        missing_heads=tuple(head for head in HEADS if head not in heads),
+        missing_heads=tuple(head for head in PRETRAINING_HEADS if head not in heads),
         dtype=stored.dtype,
         bytes=path.stat().st_size,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),

@@ -7,23 +7,25 @@ prefix, tied weights are left out on writing and ignored on reading, and the nam
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from albertkit import hub
-from albertkit.checkpoints.parameters import HEADS, Head, list_parameters
+from albertkit.checkpoints.parameters import HEADS, HEADS_OF_CLASS, Head, list_parameters
 from albertkit.checkpoints.storage import read_tensors, unwritable, write_tensors
 from albertkit.config import AlbertConfig
 from albertkit.errors import CheckpointError
 from albertkit.files import new_file
+from albertkit.hub import Name
 
 __all__ = [
     "CONFIG_FILE",
     "WEIGHTS_FILE",
     "LoadedParameters",
+    "find_heads",
     "from_disk_name",
     "heads_on_disk",
     "load_parameters",
@@ -43,7 +45,10 @@ _HEAD_PREFIX: dict[Head, str] = {
     "pooler": "albert.pooler.",
     "masked_lm": "predictions.",
     "sentence_order": "sop_classifier.",
+    "question_answering": "qa_outputs.",
+    "answerability": "answer_class.",
 }
+_CLASSIFIERS: tuple[Head, ...] = ("sequence_classification", "multiple_choice", "token_classification")  # all "classifier.…"
 
 
 @dataclass(frozen=True)
@@ -73,24 +78,21 @@ def from_disk_name(name: str) -> str | None:
     return f"albert.{name}" if name.startswith(_ENCODER_PARTS) else name
 
 
-def load_parameters(
-    name: str | Path, config: AlbertConfig, heads: tuple[Head, ...] | None = None, *, revision: str | None = None
-) -> LoadedParameters:
+def load_parameters(name: Name, config: AlbertConfig, heads: tuple[Head, ...] | None = None) -> LoadedParameters:
     """Read the weights of a checkpoint that a model with ``heads`` needs.
 
     Args:
-        name: A directory, an embedded model, a published name or a hub id.
+        name: A directory, an embedded model, a published name or a hub id, or a :class:`~albertkit.hub.Source`.
         config: The model's configuration, which gives every shape.
         heads: The heads on the encoder; those that the file holds where none are given.
-        revision: Branch, tag or commit of a hub repository.
 
     Raises:
         CheckpointError: If the file is missing or damaged, a shape does not fit, or the encoder's own weights are absent.
     """
-    path = hub.locate(name, (WEIGHTS_FILE,), revision=revision)[WEIGHTS_FILE]
+    path = hub.locate(name, (WEIGHTS_FILE,))[WEIGHTS_FILE]
     stored = read_tensors(path)
     found = {ours: array for key, array in stored.tensors.items() if (ours := from_disk_name(key)) is not None}
-    wanted = heads_on_disk(found) if heads is None else heads
+    wanted = heads_on_disk(found, config.architectures) if heads is None else heads
     expected = {parameter.name: parameter.shape for parameter in list_parameters(config, wanted)}
     for key in expected.keys() & found.keys():
         if found[key].shape != expected[key]:
@@ -113,14 +115,40 @@ def load_parameters(
     )
 
 
-def heads_on_disk(names: Mapping[str, object]) -> tuple[Head, ...]:
-    """Which heads the names of a checkpoint (the contract's or the disk's) hold."""
-    ours = [from_disk_name(name) or "" for name in names]
-    return tuple(head for head in HEADS if any(name.startswith(_HEAD_PREFIX[head]) for name in ours))
+def heads_on_disk(names: Iterable[str], architectures: Sequence[str] = ()) -> tuple[Head, ...]:
+    """Which heads the names of a checkpoint (the contract's or the disk's) hold.
+
+    Args:
+        names: Of the parameters.
+        architectures: The configuration's: three heads have one name, ``classifier``. Without it a classifier beside a pooler
+            is one of sequences, else of tokens.
+    """
+    ours = {from_disk_name(name) or "" for name in names}
+    found = {head for head, prefix in _HEAD_PREFIX.items() if any(name.startswith(prefix) for name in ours)}
+    if "classifier.weight" in ours:
+        named = {head for name in architectures for head in HEADS_OF_CLASS.get(name, ())}
+        guess: Head = "sequence_classification" if "pooler" in found else "token_classification"
+        found.add(next((head for head in _CLASSIFIERS if head in named), guess))
+    return tuple(head for head in HEADS if head in found)
+
+
+def find_heads(name: Name) -> tuple[Head, ...]:
+    """The heads whose weights a checkpoint holds.
+
+    Args:
+        name: A directory, an embedded model, a published name or a hub id, or a :class:`~albertkit.hub.Source`.
+    """
+    stored = read_tensors(hub.locate(name, (WEIGHTS_FILE,))[WEIGHTS_FILE])
+    return heads_on_disk(stored.tensors, AlbertConfig.from_pretrained(name).architectures)
 
 
 def save_checkpoint(
-    directory: str | Path, config: AlbertConfig, parameters: Mapping[str, np.ndarray], *, dtype: str = "float32"
+    directory: str | Path,
+    config: AlbertConfig,
+    parameters: Mapping[str, np.ndarray],
+    *,
+    dtype: str = "float32",
+    architecture: str | None = None,
 ) -> None:
     """Write ``config.json`` and ``model.safetensors``; each appears whole or not at all.
 
@@ -129,12 +157,17 @@ def save_checkpoint(
         config: Written in Hugging Face's form.
         parameters: Contract name → array.
         dtype: ``float32``, ``float16`` or ``bfloat16``.
+        architecture: The model's class, a key of :data:`~albertkit.checkpoints.parameters.HEADS_OF_CLASS`, for the
+            configuration's ``architectures``; those it has when absent.
 
     Raises:
         CheckpointError: If a shape does not fit the configuration or the files cannot be written.
         ConfigError: If the configuration cannot be saved (a callable activation).
     """
-    shapes = {parameter.name: parameter.shape for parameter in list_parameters(config, heads_on_disk(parameters))}
+    if architecture is not None:
+        config = config.replace(extra={**config.extra, "architectures": [architecture]})
+    heads = heads_on_disk(parameters, config.architectures)
+    shapes = {parameter.name: parameter.shape for parameter in list_parameters(config, heads)}
     for key, shape in shapes.items():
         received = "nothing" if key not in parameters else str(parameters[key].shape)
         if received != str(shape):

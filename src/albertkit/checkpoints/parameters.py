@@ -8,19 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from albertkit.config import AlbertConfig
 
-__all__ = ["HEADS", "Head", "Kind", "Parameter", "list_parameters"]
+__all__ = ["HEADS", "HEADS_OF_CLASS", "PRETRAINING_HEADS", "Head", "Kind", "Parameter", "list_parameters"]
 
 Kind = Literal["embedding", "kernel", "bias", "scale"]
 """``embedding`` [entries, width] · ``kernel`` [out, in] · ``bias`` and ``scale`` (LayerNorm) [width]."""
 
-Head = Literal["pooler", "masked_lm", "sentence_order"]
-"""What may stand on the encoder. Classification and sentence order read the pooler; masked LM does not."""
+Head = Literal[
+    "pooler",
+    "masked_lm",
+    "sentence_order",
+    "sequence_classification",
+    "multiple_choice",
+    "token_classification",
+    "question_answering",
+    "answerability",
+]
+"""What may stand on the encoder. Sentence order, sequence classification and multiple choice read the pooler."""
 
-HEADS: tuple[Head, ...] = ("pooler", "masked_lm", "sentence_order")
+HEADS: tuple[Head, ...] = get_args(Head)
+
+PRETRAINING_HEADS: tuple[Head, ...] = ("pooler", "masked_lm", "sentence_order")
+"""The heads of pre-training, which one model has together; each of the others is some fine-tuned model's only one."""
+
+HEADS_OF_CLASS: dict[str, tuple[Head, ...]] = {
+    "AlbertModel": ("pooler",),
+    "AlbertForPreTraining": PRETRAINING_HEADS,
+    "AlbertForMaskedLM": ("masked_lm",),
+    "AlbertForSequenceClassification": ("pooler", "sequence_classification"),
+    "AlbertForMultipleChoice": ("pooler", "multiple_choice"),
+    "AlbertForTokenClassification": ("token_classification",),
+    "AlbertForQuestionAnswering": ("question_answering",),
+    "AlbertForQuestionAnsweringWithAnswerability": ("answerability",),
+}
+"""Class of model, as a configuration's ``architectures`` names it → its heads."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +83,26 @@ def list_parameters(config: AlbertConfig, heads: tuple[Head, ...] = ()) -> list[
         found.append(Parameter("predictions.bias", (vocab,), "bias"))
     if "sentence_order" in heads:
         found += _linear("sop_classifier.classifier", hidden, 2)
+    for head, classes in (
+        ("sequence_classification", config.num_labels), ("multiple_choice", 1), ("token_classification", config.num_labels),
+    ):  # fmt: skip
+        if head in heads:
+            found += _linear("classifier", hidden, classes or 1)
+    if "question_answering" in heads:
+        found += _linear("qa_outputs", hidden, 2)
+    if "answerability" in heads:
+        found += _answerability(hidden)
     return found
+
+
+def _answerability(hidden: int) -> Iterator[Parameter]:
+    """The head of Google's run_squad_v2.py under the names transformers gives to the same layers elsewhere (XLNet, XLM)."""
+    yield from _linear("start_logits.dense", hidden, 1)
+    yield from _linear("end_logits.dense_0", 2 * hidden, hidden)
+    yield from _norm("end_logits.LayerNorm", hidden)
+    yield from _linear("end_logits.dense_1", hidden, 1)
+    yield from _linear("answer_class.dense_0", 2 * hidden, hidden)
+    yield Parameter("answer_class.dense_1.weight", (1, hidden), "kernel")
 
 
 def _inner_layer(prefix: str, config: AlbertConfig) -> Iterator[Parameter]:

@@ -84,7 +84,7 @@ def _score_cloze(model: str) -> ClozeScores:
     from albertkit.inference import load_engine
     from albertkit.tokenization import AlbertTokenizer
 
-    return score_cloze(load_engine(model), AlbertTokenizer.from_pretrained(model))
+    return score_cloze(load_engine(model, "masked_lm"), AlbertTokenizer.from_pretrained(model))
 
 
 def _describe_held_out(scores: Scores) -> str:

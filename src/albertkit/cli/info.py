@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, Namespace
 
-from albertkit.hub import DEFAULT_MODEL
+from albertkit.hub import DEFAULT_MODEL, Source
 
 __all__ = ["add_arguments", "run"]
 
@@ -33,8 +33,9 @@ def run(arguments: Namespace) -> int:
     from albertkit.checkpoints.describe import describe_checkpoint
     from albertkit.tokenization import AlbertTokenizer
 
-    found = describe_checkpoint(arguments.model, revision=arguments.revision)
-    tokenizer = AlbertTokenizer.from_pretrained(arguments.model, revision=arguments.revision)
+    source = Source(arguments.model, arguments.revision)
+    found = describe_checkpoint(source)
+    tokenizer = AlbertTokenizer.from_pretrained(source)
     if arguments.json:
         print(json.dumps(found.to_dict() | {"tokens": len(tokenizer)}, ensure_ascii=False, indent=2))
         return 0

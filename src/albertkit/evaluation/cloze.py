@@ -119,7 +119,7 @@ def score_cloze(engine: Engine, tokenizer: AlbertTokenizer) -> ClozeScores:
     for places in plan_batches([lengths[number] for number in scorable], _TOKEN_BUDGET):
         numbers = [scorable[place] for place in places]
         batch = TokenBatch.from_sequences(*([encoded[name][i] for i in numbers] for name in ("input_ids", "token_type_ids")))
-        logits = engine.masked_lm_logits(batch, np.flatnonzero(batch.input_ids == tokenizer.mask_token_id))
+        logits = engine.logits("masked_lm", batch, np.flatnonzero(batch.input_ids == tokenizer.mask_token_id))
         for number, row in zip(numbers, logits[:, : len(tokenizer)], strict=True):
             ranks[sentences[number].kind].append(_rank(row, answers[number]))
     return ClozeScores(

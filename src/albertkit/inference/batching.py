@@ -40,12 +40,13 @@ class TokenBatch:
         )
 
 
-def plan_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+def plan_batches(lengths: Sequence[int], token_budget: int, batch_size: int | None = None) -> list[list[int]]:
     """Group sequences of similar length into batches of at most ``token_budget`` tokens (a longer one stands alone).
 
     Args:
         lengths: Tokens of each sequence.
         token_budget: Most tokens in a batch.
+        batch_size: Most sequences in a batch, if there is a limit.
 
     Returns:
         Batches of sequence numbers, shortest first; equal lengths are adjacent, so that attention can take them together.
@@ -53,7 +54,7 @@ def plan_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
     batches: list[list[int]] = []
     total = 0
     for index in np.argsort(lengths, kind="stable").tolist():
-        if not batches or total + lengths[index] > token_budget:
+        if not batches or total + lengths[index] > token_budget or len(batches[-1]) == batch_size:
             batches.append([])
             total = 0
         batches[-1].append(index)

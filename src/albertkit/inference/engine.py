@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from albertkit import optional
+from albertkit.checkpoints.parameters import Head
 from albertkit.config import AlbertConfig
 from albertkit.errors import InputError
+from albertkit.hub import Name, Source
 from albertkit.inference.batching import TokenBatch
 
 __all__ = ["ENGINES", "SWITCH_TOKENS", "Engine", "load_engine"]
@@ -25,7 +28,10 @@ SWITCH_TOKENS = 4096
 class Engine(Protocol):
     """What a pipeline needs of a model. All engines agree within 1e-5 in float32."""
 
-    config: AlbertConfig
+    @property
+    def config(self) -> AlbertConfig:
+        """The model's configuration."""
+        ...
 
     @property
     def name(self) -> str:
@@ -36,36 +42,42 @@ class Engine(Protocol):
         """Last hidden states ``[T, H]`` of every token."""
         ...
 
-    def masked_lm_logits(self, batch: TokenBatch, positions: np.ndarray) -> np.ndarray:
-        """Scores over the vocabulary ``[P, V]`` at ``positions [P]`` of the packed batch."""
-        ...
+    def logits(self, head: Head, batch: TokenBatch, positions: np.ndarray | None = None) -> np.ndarray:
+        """Scores of a head, float32.
 
-    def sentence_order_logits(self, batch: TokenBatch) -> np.ndarray:
-        """Scores ``[B, 2]``: 0 = segments in order, 1 = swapped."""
+        - ``masked_lm``: over the vocabulary ``[P, V]`` at ``positions [P]`` of the packed batch;
+        - ``sentence_order``: ``[B, 2]``, 0 = segments in order, 1 = swapped;
+        - ``sequence_classification``: ``[B, C]``; ``multiple_choice``: ``[B, 1]``, a sequence for each choice;
+        - ``token_classification``: ``[T, C]``; ``question_answering``: ``[T, 2]``, of an answer's first and last token.
+
+        Raises:
+            CheckpointError: If the model has no such head.
+        """
         ...
 
 
 def load_engine(
-    model: Any, *, engine: str = "auto", device: str | None = None, dtype: str | None = None, revision: str | None = None
+    model: Any, head: Head | None = None, *, engine: str = "auto", device: str | None = None, dtype: str | None = None
 ) -> Engine:
     """Load a model on an engine.
 
     Args:
-        model: A directory, an embedded model, a published name, a hub id, or a PyTorch model of this package.
+        model: A directory, an embedded model, a published name, a hub id, a :class:`~albertkit.hub.Source`, or a PyTorch model
+            of this package.
+        head: The head that will be asked for; ``None``: hidden states only.
         engine: One of :data:`ENGINES`.
         device: A PyTorch device, ``"cpu"``, ``"cuda:0"`` …; NumPy runs on the CPU only.
         dtype: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"auto"`` (the file's); NumPy computes in float32 only.
-        revision: Branch, tag or commit of a hub repository.
 
     Raises:
         InputError: If the engine is unknown or cannot run on that device or in that type.
         MissingExtraError: If the engine's framework is not installed.
-        CheckpointError: If the model cannot be found or read.
+        CheckpointError: If the model cannot be found or read, or has no such head.
     """
     if engine not in ENGINES:
         raise InputError(f"engine must be one of {', '.join(ENGINES)}", received=repr(engine))
-    if not isinstance(model, str | Path):
-        return _engine_of_model(model, engine, device, dtype)
+    if not isinstance(model, str | Path | Source):
+        return _engine_of_model(model, head, engine, device, dtype)
     numpy_can = device in (None, "cpu") and dtype in (None, "float32")
     if engine == "numpy" and not numpy_can:
         raise InputError(
@@ -74,21 +86,21 @@ def load_engine(
             fix='use engine="torch"',
         )
     if engine == "torch" or (engine == "auto" and (not numpy_can or "torch" in sys.modules)):
-        return _load_torch(model, device, dtype, revision)
+        return _load_torch(model, head, device, dtype)
     from albertkit.inference.numpy_engine import NumPyEngine
 
-    loaded = NumPyEngine.load(model, revision=revision)
+    loaded = NumPyEngine.load(model, head)
     if engine == "auto" and optional.is_installed("torch"):
-        return AutoEngine(loaded, lambda: _load_torch(model, device, dtype, revision))
+        return AutoEngine(loaded, lambda: _load_torch(model, head, device, dtype))
     return loaded
 
 
 class AutoEngine:
     """Answers with NumPy at once, and goes over to PyTorch when the work turns out large."""
 
-    def __init__(self, first: Engine, load_second: Any) -> None:
+    def __init__(self, first: Engine, load_second: Callable[[], Engine]) -> None:
         self._engine = first
-        self._load_second = load_second
+        self._load_second: Callable[[], Engine] | None = load_second
         self._tokens = 0
         self.config = first.config
 
@@ -107,23 +119,19 @@ class AutoEngine:
         """See :class:`Engine`."""
         return self._engine_for(batch).hidden_states(batch)
 
-    def masked_lm_logits(self, batch: TokenBatch, positions: np.ndarray) -> np.ndarray:
+    def logits(self, head: Head, batch: TokenBatch, positions: np.ndarray | None = None) -> np.ndarray:
         """See :class:`Engine`."""
-        return self._engine_for(batch).masked_lm_logits(batch, positions)
-
-    def sentence_order_logits(self, batch: TokenBatch) -> np.ndarray:
-        """See :class:`Engine`."""
-        return self._engine_for(batch).sentence_order_logits(batch)
+        return self._engine_for(batch).logits(head, batch, positions)
 
 
-def _load_torch(name: str | Path, device: str | None, dtype: str | None, revision: str | None) -> Engine:
+def _load_torch(name: Name, head: Head | None, device: str | None, dtype: str | None) -> Engine:
     optional.require("torch", "The torch engine")
     from albertkit.inference.torch_engine import TorchEngine
 
-    return TorchEngine.load(name, device=device, dtype=dtype, revision=revision)
+    return TorchEngine.load(name, head, device=device, dtype=dtype)
 
 
-def _engine_of_model(model: Any, engine: str, device: str | None, dtype: str | None) -> Engine:
+def _engine_of_model(model: Any, head: Head | None, engine: str, device: str | None, dtype: str | None) -> Engine:
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(model, torch.nn.Module):
         raise InputError(
@@ -133,4 +141,4 @@ def _engine_of_model(model: Any, engine: str, device: str | None, dtype: str | N
         raise InputError("a PyTorch model runs on the torch engine", received='engine="numpy"', fix="leave engine out")
     from albertkit.inference.torch_engine import TorchEngine
 
-    return TorchEngine(model, device=device, dtype=dtype)
+    return TorchEngine(model, head, device=device, dtype=dtype)

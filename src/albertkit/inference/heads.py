@@ -1,33 +1,21 @@
-"""Which heads a checkpoint has, and the sentence for one that it lacks."""
+"""The sentence for a head that a model lacks, and which heads read the pooler."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from albertkit import hub
-from albertkit.checkpoints.huggingface import WEIGHTS_FILE, heads_on_disk
 from albertkit.checkpoints.parameters import Head
-from albertkit.checkpoints.storage import read_tensors
 from albertkit.errors import CheckpointError
 
-__all__ = ["find_heads", "require_head"]
+__all__ = ["POOLED_HEADS", "require_head"]
+
+POOLED_HEADS: tuple[Head, ...] = ("sentence_order", "sequence_classification", "multiple_choice")
+"""The heads that read the pooled first position; all others read every token."""
 
 
-def find_heads(name: str | Path, *, revision: str | None = None) -> tuple[Head, ...]:
-    """The heads whose weights a checkpoint holds.
-
-    Args:
-        name: A directory, an embedded model, a published name or a hub id.
-        revision: Branch, tag or commit of a hub repository.
-    """
-    return heads_on_disk(read_tensors(hub.locate(name, (WEIGHTS_FILE,), revision=revision)[WEIGHTS_FILE]).tensors)
-
-
-def require_head(head: Head, heads: tuple[Head, ...]) -> None:
-    """Raise :class:`~albertkit.errors.CheckpointError` unless ``head`` is among ``heads``."""
-    if head not in heads:
+def require_head(head: Head | None, heads: tuple[Head, ...]) -> None:
+    """Raise :class:`~albertkit.errors.CheckpointError` unless ``head`` is among ``heads``, or none is asked for."""
+    if head is not None and head not in heads:
         raise CheckpointError(
             f"this task needs a checkpoint with a {head} head",
             received=f"one with {', '.join(heads) or 'the encoder alone'}",
-            fix="albertkit info tells what a checkpoint holds",
+            fix="name a model that was fine-tuned for it; albertkit info tells what a checkpoint holds",
         )

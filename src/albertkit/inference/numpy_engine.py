@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from albertkit.checkpoints.huggingface import heads_on_disk, load_parameters
 from albertkit.checkpoints.parameters import Head
 from albertkit.config import AlbertConfig
+from albertkit.hub import Name
 from albertkit.inference.batching import TokenBatch
 from albertkit.inference.heads import require_head
 from albertkit.models.numpy import AlbertNumPy
@@ -30,30 +29,30 @@ class NumPyEngine:
     def __init__(self, config: AlbertConfig, parameters: dict[str, np.ndarray], heads: tuple[Head, ...]) -> None:
         self.config = config
         self.heads = heads
-        self.model = AlbertNumPy(config, parameters)
+        self.model = AlbertNumPy(config, parameters, heads)
 
     @classmethod
-    def load(cls, name: str | Path, *, revision: str | None = None) -> NumPyEngine:
+    def load(cls, name: Name, head: Head | None = None) -> NumPyEngine:
         """Load a checkpoint with the heads it has; weights stored as float32 stay memory-mapped.
 
         Args:
-            name: A directory, an embedded model, a published name or a hub id.
-            revision: Branch, tag or commit of a hub repository.
+            name: A directory, an embedded model, a published name, a hub id, or a source.
+            head: The head that will be asked for.
+
+        Raises:
+            CheckpointError: If the checkpoint cannot be read or has no such head.
         """
-        config = AlbertConfig.from_pretrained(name, revision=revision)
-        parameters = load_parameters(name, config, revision=revision).parameters
-        return cls(config, parameters, heads_on_disk(parameters))
+        config = AlbertConfig.from_pretrained(name)
+        parameters = load_parameters(name, config).parameters
+        heads = heads_on_disk(parameters, config.architectures)
+        require_head(head, heads)
+        return cls(config, parameters, heads)
 
     def hidden_states(self, batch: TokenBatch) -> np.ndarray:
         """See :class:`~albertkit.inference.engine.Engine`."""
         return self.model.hidden_states(batch.input_ids, batch.token_type_ids, batch.cu_seqlens)
 
-    def masked_lm_logits(self, batch: TokenBatch, positions: np.ndarray) -> np.ndarray:
+    def logits(self, head: Head, batch: TokenBatch, positions: np.ndarray | None = None) -> np.ndarray:
         """See :class:`~albertkit.inference.engine.Engine`."""
-        require_head("masked_lm", self.heads)
-        return self.model.masked_lm_logits(self.hidden_states(batch), positions)
-
-    def sentence_order_logits(self, batch: TokenBatch) -> np.ndarray:
-        """See :class:`~albertkit.inference.engine.Engine`."""
-        require_head("sentence_order", self.heads)
-        return self.model.sentence_order_logits(self.model.pooled(self.hidden_states(batch), batch.cu_seqlens))
+        require_head(head, self.heads)
+        return self.model.logits(head, self.hidden_states(batch), batch.cu_seqlens, positions)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
+from albertkit.checkpoints.huggingface import find_heads
+from albertkit.checkpoints.parameters import Head
 from albertkit.errors import InputError
+from albertkit.hub import Name
 from albertkit.inference.batching import TokenBatch
-from albertkit.inference.heads import find_heads, require_head
+from albertkit.inference.heads import POOLED_HEADS, require_head
 from albertkit.models.torch import AlbertForMaskedLM, AlbertForPreTraining, AlbertModel, AlbertPreTrainedModel
 from albertkit.outputs import BaseModelOutputWithPooling
 
 __all__ = ["TorchEngine"]
+
+_MODELS: dict[Head, type[AlbertPreTrainedModel]] = {
+    "pooler": AlbertModel,
+    "masked_lm": AlbertForMaskedLM,
+    "sentence_order": AlbertForPreTraining,
+}
+_MODULES: dict[Head, str] = {"masked_lm": "predictions", "sentence_order": "sop_classifier"}
 
 
 class TorchEngine:
@@ -21,18 +29,23 @@ class TorchEngine:
 
     Args:
         model: Any model of :mod:`albertkit.models.torch`; it is put in evaluation mode.
+        head: The head that will be asked for.
         device: Where to move it; it stays where it is without one.
         dtype: ``float32``, ``bfloat16`` or ``float16`` to convert it to; as it is without one.
 
     Raises:
         InputError: If the model is another library's, or the device or type is not to be had.
+        CheckpointError: If the model has no such head.
     """
 
     name = "torch"
 
-    def __init__(self, model: torch.nn.Module, *, device: str | None = None, dtype: str | None = None) -> None:
+    def __init__(
+        self, model: torch.nn.Module, head: Head | None = None, *, device: str | None = None, dtype: str | None = None
+    ) -> None:
         if not isinstance(model, AlbertPreTrainedModel):
             raise InputError("the torch engine runs albertkit's own models", received=f"a {type(model).__name__}")
+        require_head(head, model.heads)
         wanted = None if dtype in (None, "auto") else getattr(torch, str(dtype), None)
         if wanted is not None and not (isinstance(wanted, torch.dtype) and wanted.is_floating_point):
             raise InputError("dtype must be float32, bfloat16, float16 or auto", received=repr(dtype))
@@ -44,41 +57,37 @@ class TorchEngine:
         self.encoder: AlbertModel = model if isinstance(model, AlbertModel) else model.albert  # type: ignore[assignment]
 
     @classmethod
-    def load(
-        cls, name: str | Path, *, device: str | None = None, dtype: str | None = None, revision: str | None = None
-    ) -> TorchEngine:
-        """Load a checkpoint with the heads it has.
+    def load(cls, name: Name, head: Head | None = None, *, device: str | None = None, dtype: str | None = None) -> TorchEngine:
+        """Load a checkpoint as the model that has ``head``.
 
         Args:
-            name: A directory, an embedded model, a published name or a hub id.
+            name: A directory, an embedded model, a published name, a hub id, or a source.
+            head: The head that will be asked for; ``None``: the encoder alone.
             device: A PyTorch device.
             dtype: ``float32`` (the default), ``bfloat16``, ``float16``, or ``auto`` for the file's.
-            revision: Branch, tag or commit of a hub repository.
+
+        Raises:
+            CheckpointError: If the checkpoint cannot be read or has no such head.
         """
-        heads = find_heads(name, revision=revision)
-        if {"pooler", "sentence_order"} <= set(heads):
-            return cls(AlbertForPreTraining.from_pretrained(name, dtype=dtype, revision=revision), device=device)
-        if "masked_lm" in heads:
-            return cls(AlbertForMaskedLM.from_pretrained(name, dtype=dtype, revision=revision), device=device)
-        return cls(AlbertModel.from_pretrained(name, dtype=dtype, revision=revision), device=device)
+        if head is None:
+            return cls(AlbertModel.from_pretrained(name, dtype=dtype, add_pooling_layer=False), device=device)
+        require_head(head, find_heads(name))
+        return cls(_MODELS[head].from_pretrained(name, dtype=dtype), head, device=device)
 
     def hidden_states(self, batch: TokenBatch) -> np.ndarray:
         """See :class:`~albertkit.inference.engine.Engine`."""
         return _to_numpy(self._encode(batch).last_hidden_state)
 
     @torch.inference_mode()
-    def masked_lm_logits(self, batch: TokenBatch, positions: np.ndarray) -> np.ndarray:
+    def logits(self, head: Head, batch: TokenBatch, positions: np.ndarray | None = None) -> np.ndarray:
         """See :class:`~albertkit.inference.engine.Engine`."""
-        require_head("masked_lm", self.model.heads)
-        hidden = self._encode(batch).last_hidden_state
-        chosen = hidden.index_select(0, torch.from_numpy(positions).to(hidden.device))
-        return _to_numpy(self.model.get_submodule("predictions")(chosen, self.model.get_input_embeddings().weight))
-
-    @torch.inference_mode()
-    def sentence_order_logits(self, batch: TokenBatch) -> np.ndarray:
-        """See :class:`~albertkit.inference.engine.Engine`."""
-        require_head("sentence_order", self.model.heads)
-        return _to_numpy(self.model.get_submodule("sop_classifier")(self._encode(batch).pooler_output))
+        require_head(head, self.model.heads)
+        encoded = self._encode(batch)
+        tokens = encoded.pooler_output if head in POOLED_HEADS else encoded.last_hidden_state
+        if positions is not None:
+            tokens = tokens.index_select(0, torch.from_numpy(positions).to(tokens.device))
+        module = self.model.get_submodule(_MODULES[head])
+        return _to_numpy(module(tokens, self.model.get_input_embeddings().weight) if head == "masked_lm" else module(tokens))
 
     @torch.inference_mode()
     def _encode(self, batch: TokenBatch) -> BaseModelOutputWithPooling:

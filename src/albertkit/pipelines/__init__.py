@@ -2,64 +2,119 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from albertkit.checkpoints.huggingface import find_heads
+from albertkit.checkpoints.parameters import Head
 from albertkit.errors import InputError, suggest
-from albertkit.hub import DEFAULT_MODEL
+from albertkit.hub import DEFAULT_MODEL, Name, Source
 from albertkit.inference import load_engine
-from albertkit.pipelines.fill_mask import FillMaskPipeline
+from albertkit.pipelines.base import Options, Pipeline, RunSettings
+from albertkit.pipelines.fill_mask import FillMaskOptions, FillMaskPipeline
 from albertkit.tokenization import AlbertTokenizer
 
-__all__ = ["PIPELINES", "FillMaskPipeline", "pipeline"]
+__all__ = ["ALIASES", "PIPELINES", "FillMaskOptions", "FillMaskPipeline", "Options", "Pipeline", "RunSettings", "pipeline"]
 
-PIPELINES = {"fill-mask": FillMaskPipeline}
+PIPELINES: dict[str, type[Pipeline[Any]]] = {kind.task: kind for kind in (FillMaskPipeline,)}
 """Task, by the hub's name → its pipeline."""
+
+ALIASES = {"ner": "token-classification", "sentiment-analysis": "text-classification"}
+"""Other names that the hub knows tasks by."""
 
 
 def pipeline(
-    task: str,
+    task: str | None = None,
     model: Any = None,
-    tokenizer: AlbertTokenizer | str | Path | None = None,
+    tokenizer: AlbertTokenizer | Name | None = None,
     *,
     engine: str = "auto",
-    device: str | None = None,
+    device: Any = None,
+    device_map: str | None = None,
     dtype: Any = None,
     torch_dtype: Any = None,
     revision: str | None = None,
-) -> FillMaskPipeline:
+    token: str | None = None,
+    allow_pickle: bool = False,
+    token_budget: int = RunSettings.token_budget,
+    batch_size: int | None = None,
+    progress: bool = False,
+    errors: str = "raise",
+    **options: Any,
+) -> Any:
     """Make a pipeline for a task.
 
     Args:
-        task: ``"fill-mask"``.
-        model: A directory, an embedded model, a published name, a hub id, or a PyTorch model of this package; the embedded
-            default where none is given.
+        task: A key of :data:`PIPELINES` or of :data:`ALIASES`; what the checkpoint's head is for where none is given.
+        model: A directory, an embedded model, a published name, a hub id, a source, or a PyTorch model of this package; the
+            embedded default where none is given.
         tokenizer: A tokenizer, or where to load it from; the model's own where none is given.
         engine: ``"auto"``, ``"numpy"`` or ``"torch"``.
-        device: Where to run: ``"cpu"``, ``"cuda:0"`` …
+        device: Where to run: ``"cpu"``, ``"cuda:0"`` …, or the number of a GPU (-1: the CPU).
+        device_map: ``"auto"``: a GPU if there is one; or a device.
         dtype: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"auto"``, or PyTorch's own type.
         torch_dtype: The older name of ``dtype``.
         revision: Branch, tag or commit of a hub repository.
+        token: For a private repository.
+        allow_pickle: Read ``pytorch_model.bin`` where there is no safetensors file.
+        token_budget: See :class:`~albertkit.pipelines.base.RunSettings`.
+        batch_size: The same.
+        progress: The same.
+        errors: The same.
+        options: Options of the task, such as ``top_k``, which calls then need not repeat.
+
+    Returns:
+        The task's :class:`~albertkit.pipelines.base.Pipeline`.
 
     Raises:
-        InputError: If the task is unknown, or a model object comes without its tokenizer.
-        CheckpointError: If the model cannot be found or read.
+        InputError: If the task or an option is unknown, or a model object comes without its tokenizer.
+        CheckpointError: If the model cannot be found or read, or lacks the head that the task needs.
     """
-    if task not in PIPELINES:
-        raise InputError(f"task must be one of {', '.join(PIPELINES)}", received=repr(task), fix=suggest(task, PIPELINES))
     if dtype is not None and torch_dtype is not None:
         raise InputError("dtype and torch_dtype are two names of one argument", received="both", fix="give dtype alone")
-    model = DEFAULT_MODEL if model is None else model
-    if tokenizer is None and not isinstance(model, str | Path):
+    if model is None or isinstance(model, str | Path):
+        model = Source.of(model or DEFAULT_MODEL, revision, token=token, allow_pickle=allow_pickle)
+    kind = _find_pipeline(task, model)
+    settings = RunSettings(token_budget=token_budget, batch_size=batch_size, progress=progress, errors=errors)
+    chosen = kind.options_class().changed(**options)
+    if tokenizer is None and not isinstance(model, Source):
         raise InputError("a model object needs its tokenizer", received="none", fix="give tokenizer=… too")
-    chosen = dtype if dtype is not None else torch_dtype
+    wanted = dtype if dtype is not None else torch_dtype
     loaded = load_engine(
         model,
+        kind.head,
         engine=engine,
-        device=None if device is None else str(device),
-        dtype=None if chosen is None else str(chosen).removeprefix("torch."),
-        revision=revision,
+        device=_name_device(device, device_map),
+        dtype=None if wanted is None else str(wanted).removeprefix("torch."),
     )
+    if tokenizer is None:
+        tokenizer = model
+    elif isinstance(tokenizer, str | Path) and isinstance(model, Source):
+        tokenizer = replace(model, name=tokenizer)
     if not isinstance(tokenizer, AlbertTokenizer):
-        tokenizer = AlbertTokenizer.from_pretrained(model if tokenizer is None else tokenizer, revision=revision)
-    return PIPELINES[task](loaded, tokenizer)
+        tokenizer = AlbertTokenizer.from_pretrained(tokenizer)
+    return kind(loaded, tokenizer, chosen, settings)
+
+
+def _find_pipeline(task: str | None, model: Any) -> type[Pipeline[Any]]:
+    """The pipeline of a task; without one, of the head that the model has."""
+    name = ALIASES.get(str(task), task)
+    if name is None:
+        heads: tuple[Head, ...] = find_heads(model) if isinstance(model, Source) else getattr(model, "heads", ())
+        by_head = {kind.head: kind.task for kind in reversed(PIPELINES.values())}
+        name = next((by_head[head] for head in reversed(heads) if head in by_head), "feature-extraction")
+    if name not in PIPELINES:
+        names = (*PIPELINES, *ALIASES)
+        raise InputError(f"task must be one of {', '.join(names)}", received=repr(task), fix=suggest(task, names))
+    return PIPELINES[name]
+
+
+def _name_device(device: Any, device_map: str | None) -> str | None:
+    """A device by PyTorch's name, as any of the ways in which users give it."""
+    if device is not None and device_map is not None:
+        raise InputError("device and device_map say the same thing", received="both", fix="give device alone")
+    if type(device) is int:
+        return "cpu" if device < 0 else f"cuda:{device}"
+    chosen = device if device is not None else device_map
+    return None if chosen is None else str(chosen)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from albertkit.checkpoints.parameters import HEADS, Head, list_parameters
+from albertkit.checkpoints.parameters import PRETRAINING_HEADS, Head, list_parameters
 from albertkit.config import AlbertConfig
 from albertkit.testing.tokenizer import tiny_tokenizer
 
@@ -27,7 +27,9 @@ def tiny_config(**overrides: Any) -> AlbertConfig:
     return AlbertConfig(**(sizes | overrides))
 
 
-def random_parameters(config: AlbertConfig, heads: tuple[Head, ...] = HEADS, *, seed: int = 0) -> dict[str, np.ndarray]:
+def random_parameters(
+    config: AlbertConfig, heads: tuple[Head, ...] = PRETRAINING_HEADS, *, seed: int = 0
+) -> dict[str, np.ndarray]:
     """Random float32 values for every parameter of the contract, biases and scales included (no value is left at 0 or 1).
 
     Args:

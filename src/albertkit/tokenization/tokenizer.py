@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from albertkit import hub
 from albertkit.errors import InputError
+from albertkit.hub import Name, Source
 from albertkit.tokenization import padding as padding_rules
 from albertkit.tokenization.batching import Batcher
 from albertkit.tokenization.encoding import BatchEncoding
@@ -120,12 +121,24 @@ class AlbertTokenizer(RowBuilder):
     # ------------------------------------------------------ reading, writing
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, *, revision: str | None = None, **overrides: Any) -> Self:
+    def from_pretrained(
+        cls,
+        name: Name,
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | None = None,
+        local_files_only: bool = False,
+        **overrides: Any,
+    ) -> Self:
         """Read the tokenizer of a checkpoint.
 
         Args:
             name: A directory, a vocabulary file, an embedded model, a published name (``albert-base-v2``) or a hub id.
             revision: Branch, tag or commit of a hub repository.
+            cache_dir: Where downloads are kept, if not where the hub library keeps them.
+            token: For a private repository.
+            local_files_only: Never download.
             overrides: Constructor arguments that take the place of the saved ones, as ``do_lower_case=False``.
 
         Raises:
@@ -134,9 +147,10 @@ class AlbertTokenizer(RowBuilder):
             InputError: If an override is no argument of the constructor.
         """
         refuse_unknown(overrides, _ARGUMENTS, "an override is one of AlbertTokenizer's arguments")
-        if Path(name).is_file():
-            return cls(name, **overrides)
-        found = hub.locate(name, candidate_files(name), revision=revision)
+        source = Source.of(name, revision, cache_dir, token, local_files_only)
+        if Path(source.name).is_file():
+            return cls(source.name, **overrides)
+        found = hub.locate(source, candidate_files(source.name))
         saved = read_vocabulary(find_vocabulary(found))
         settings, added = read_settings(found, saved.file)
         arguments = saved.rules | settings | overrides

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from albertkit.checkpoints.huggingface import load_parameters
-from albertkit.checkpoints.parameters import HEADS
+from albertkit.checkpoints.parameters import PRETRAINING_HEADS
 from albertkit.config import AlbertConfig
 from albertkit.data.options import DataRecipe, ExampleOptions
 from albertkit.data.shards import TOKENIZER_FOLDER, read_manifest
@@ -144,7 +144,7 @@ def load_initial_weights(model: AlbertForPreTraining, name: str, prepared: Path)
                 fix=f"write {key}: {getattr(source, key)}, or start from another one",
             )
     check_pieces(name, prepared)
-    loaded = load_parameters(name, source, HEADS)
+    loaded = load_parameters(name, source, PRETRAINING_HEADS)
     known = min(source.max_position_embeddings, ours.max_position_embeddings)
     with torch.no_grad():
         for key, parameter in model.named_by_contract().items():

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from albertkit.checkpoints.parameters import HEADS, Head, list_parameters
+from albertkit.checkpoints.parameters import Head, list_parameters
 from albertkit.config import AlbertConfig
 from albertkit.errors import CheckpointError, InputError
 from albertkit.models.inputs import check_length, check_range, check_shape
@@ -25,38 +25,42 @@ __all__ = ["AlbertNumPy"]
 
 AnyHead = TypeVar("AnyHead")
 
-_FIRST_NAME: dict[Head, str] = {
-    "pooler": "albert.pooler.weight",
-    "masked_lm": "predictions.bias",
-    "sentence_order": "sop_classifier.classifier.weight",
+_LINEAR: dict[Head, str] = {
+    "pooler": "albert.pooler",
+    "sentence_order": "sop_classifier.classifier",
+    "sequence_classification": "classifier",
+    "multiple_choice": "classifier",
+    "token_classification": "classifier",
+    "question_answering": "qa_outputs",
 }
+"""The heads that are one linear layer."""
+_POOLED = ("sentence_order", "sequence_classification", "multiple_choice")
 
 
 class AlbertNumPy:
-    """ALBERT for inference, with those heads whose parameters are given.
+    """ALBERT for inference.
 
     Args:
         config: Sizes.
         parameters: Contract name → float32 array; used in place, so that a memory-mapped file is read as it is needed.
+        heads: The heads among the parameters.
 
     Raises:
         CheckpointError: If a parameter is missing or its shape does not fit.
         ConfigError: If ``hidden_act`` is a callable.
     """
 
-    def __init__(self, config: AlbertConfig, parameters: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, config: AlbertConfig, parameters: Mapping[str, np.ndarray], heads: tuple[Head, ...]) -> None:
         self.config = config
-        self.heads: tuple[Head, ...] = tuple(head for head in HEADS if _FIRST_NAME[head] in parameters)
-        for parameter in list_parameters(config, self.heads):
+        self.heads = heads
+        for parameter in list_parameters(config, heads):
             received = parameters[parameter.name].shape if parameter.name in parameters else "nothing"
             if received != parameter.shape:
                 raise CheckpointError(f"{parameter.name} must have the shape {parameter.shape}", received=received)
         self._embeddings = Embeddings.from_parameters(parameters, config)
         self._encoder = Encoder.from_parameters(parameters, config)
-        self._pooler = Linear.named("albert.pooler", parameters) if "pooler" in self.heads else None
-        self._masked_lm = MaskedLMHead.from_parameters(parameters, config) if "masked_lm" in self.heads else None
-        has_order = "sentence_order" in self.heads
-        self._sentence_order = Linear.named("sop_classifier.classifier", parameters) if has_order else None
+        self._linear = {head: Linear.named(name, parameters) for head, name in _LINEAR.items() if head in heads}
+        self._masked_lm = MaskedLMHead.from_parameters(parameters, config) if "masked_lm" in heads else None
 
     def hidden_states(
         self,
@@ -93,24 +97,33 @@ class AlbertNumPy:
         Raises:
             InputError: If the model has no pooler.
         """
-        pooled: np.ndarray = np.tanh(_present(self._pooler, "pooler")(hidden[cu_seqlens[:-1]]))
+        pooled: np.ndarray = np.tanh(_present(self._linear.get("pooler"), "pooler")(hidden[cu_seqlens[:-1]]))
         return pooled
 
-    def masked_lm_logits(self, hidden: Float[np.ndarray, "T H"], positions: Int[np.ndarray, " P"]) -> Float[np.ndarray, "P V"]:
-        """Scores over the vocabulary at some positions of the batch.
+    def logits(
+        self,
+        head: Head,
+        hidden: Float[np.ndarray, "T H"],
+        cu_seqlens: Int[np.ndarray, " B1"],
+        positions: Int[np.ndarray, " P"] | None = None,
+    ) -> Float[np.ndarray, "rows classes"]:
+        """Scores of a head that is one linear layer, or of masked LM.
+
+        Args:
+            head: One of :data:`~albertkit.checkpoints.parameters.HEADS`; what it gives stands at
+                :meth:`albertkit.inference.Engine.logits`.
+            hidden: What :meth:`hidden_states` gave.
+            cu_seqlens: ``[B + 1]`` boundaries of the sequences.
+            positions: Where to score; every token, or every sequence, when absent.
 
         Raises:
-            InputError: If the model has no masked-LM head.
+            InputError: If the model has no such head.
         """
-        return _present(self._masked_lm, "masked_lm")(hidden[positions])
-
-    def sentence_order_logits(self, pooled: Float[np.ndarray, "B H"]) -> Float[np.ndarray, "B 2"]:
-        """Scores of both orders: 0 = segments in order, 1 = swapped.
-
-        Raises:
-            InputError: If the model has no sentence-order head.
-        """
-        return _present(self._sentence_order, "sentence_order")(pooled)
+        tokens = self.pooled(hidden, cu_seqlens) if head in _POOLED else hidden
+        rows = tokens if positions is None else tokens[positions]
+        if head == "masked_lm":
+            return _present(self._masked_lm, head)(rows)
+        return _present(self._linear.get(head), head)(rows)
 
 
 def _present(head: AnyHead | None, name: str) -> AnyHead:

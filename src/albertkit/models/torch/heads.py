@@ -1,10 +1,12 @@
-"""The heads of the two pre-training objectives.
+"""The heads that are more than one linear layer: those of pre-training, and those that tell whether a question has an answer.
 
-Shapes: B batch · P chosen positions · E embedding · H hidden · V vocabulary. ``*tokens`` is ``B L``, ``T`` or ``P``.
+Shapes: B batch · L sequence · P chosen positions · E embedding · H hidden · V vocabulary. ``*tokens`` is ``B L``, ``T`` or
+``P``.
 """
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,7 +14,7 @@ from albertkit.config import AlbertConfig
 from albertkit.models.shapes import Float
 from albertkit.models.torch.activations import find_activation
 
-__all__ = ["AlbertMaskedLMHead", "AlbertSentenceOrderHead"]
+__all__ = ["AlbertAnswerClass", "AlbertEndLogits", "AlbertMaskedLMHead", "AlbertSentenceOrderHead", "AlbertStartLogits"]
 
 
 class AlbertMaskedLMHead(nn.Module):
@@ -54,4 +56,60 @@ class AlbertSentenceOrderHead(nn.Module):
     def forward(self, pooled: Float[Tensor, "B H"]) -> Float[Tensor, "B 2"]:
         """Score both orders."""
         logits: Tensor = self.classifier(self.dropout(pooled))
+        return logits
+
+
+class AlbertStartLogits(nn.Module):
+    """One score for each token, of being an answer's first (run_squad_v2.py, start_logits)."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, 1)
+
+    def forward(self, hidden: Float[Tensor, "B L H"]) -> Float[Tensor, "B L"]:
+        """Score every token."""
+        logits: Tensor = self.dense(hidden).squeeze(-1)
+        return logits
+
+
+class AlbertEndLogits(nn.Module):
+    """One score for each token, of being an answer's last where the first is known (run_squad_v2.py, end_logits)."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.dense_0 = nn.Linear(2 * config.hidden_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dense_1 = nn.Linear(config.hidden_size, 1)
+
+    def forward(self, hidden: Float[Tensor, "B L H"], starts: Float[Tensor, "B K H"]) -> Float[Tensor, "B K L"]:
+        """Score every token as the end of K answers.
+
+        Args:
+            hidden: All tokens.
+            starts: The tokens where the answers start.
+        """
+        shape = (-1, starts.shape[1], hidden.shape[1], -1)
+        pairs = torch.cat([hidden[:, None].expand(shape), starts[:, :, None].expand(shape)], dim=-1)
+        logits: Tensor = self.dense_1(self.LayerNorm(torch.tanh(self.dense_0(pairs)))).squeeze(-1)
+        return logits
+
+
+class AlbertAnswerClass(nn.Module):
+    """One score for each sequence, of holding no answer (run_squad_v2.py, answer_class)."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.dense_0 = nn.Linear(2 * config.hidden_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.classifier_dropout_prob)
+        self.dense_1 = nn.Linear(config.hidden_size, 1, bias=False)
+
+    def forward(self, start: Float[Tensor, "B H"], first: Float[Tensor, "B H"]) -> Float[Tensor, " B"]:
+        """Score every sequence.
+
+        Args:
+            start: Its tokens in proportion to the probability that an answer starts there.
+            first: Its first token, ``[CLS]``.
+        """
+        narrow = torch.tanh(self.dense_0(torch.cat([start, first], dim=-1)))
+        logits: Tensor = self.dense_1(self.dropout(narrow)).squeeze(-1)
         return logits

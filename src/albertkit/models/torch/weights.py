@@ -15,6 +15,7 @@ from albertkit.checkpoints.huggingface import LoadedParameters, load_parameters,
 from albertkit.checkpoints.parameters import Head, Parameter, list_parameters
 from albertkit.config import AlbertConfig
 from albertkit.errors import InputError
+from albertkit.hub import Name, Source
 from albertkit.models.torch.initialization import draw_parameters
 
 __all__ = ["AlbertPreTrainedModel"]
@@ -92,12 +93,17 @@ class AlbertPreTrainedModel(nn.Module):
     @classmethod
     def from_pretrained(
         cls: type[Model],
-        name: str | Path,
+        name: Name,
         *,
         config: AlbertConfig | None = None,
         dtype: torch.dtype | str | None = None,
         torch_dtype: torch.dtype | str | None = None,
         revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | None = None,
+        local_files_only: bool = False,
+        allow_pickle: bool = False,
+        add_pooling_layer: bool = True,
         **overrides: Any,
     ) -> Model:
         """Load a checkpoint; the model is in evaluation mode.
@@ -120,14 +126,15 @@ class AlbertPreTrainedModel(nn.Module):
         """
         if dtype is not None and torch_dtype is not None:
             raise InputError("give dtype or its older name torch_dtype, not both", received=f"{dtype} and {torch_dtype}")
+        source = Source.of(name, revision, cache_dir, token, local_files_only, allow_pickle)
         if config is None:
-            config = AlbertConfig.from_pretrained(name, revision=revision, **overrides)
+            config = AlbertConfig.from_pretrained(source, **overrides)
         elif overrides:
             config = config.replace(**overrides)
         with torch.device("meta"):  # shapes only: nothing is drawn that the file would replace
-            model = cls(config)
-        loaded = load_parameters(name, config, model.heads, revision=revision)
-        _warn(name, model, loaded)
+            model = cls(config) if add_pooling_layer else cls(config, add_pooling_layer=False)  # type: ignore[call-arg]
+        loaded = load_parameters(source, config, model.heads)
+        _warn(source, model, loaded)
         wanted = dtype if dtype is not None else torch_dtype
         model._take(loaded, _find_dtype(loaded.dtype if wanted == "auto" else wanted))
         return model.eval()
@@ -167,7 +174,7 @@ def _find_dtype(dtype: torch.dtype | str | None) -> torch.dtype:
     return _DTYPES[name]
 
 
-def _warn(name: str | Path, model: AlbertPreTrainedModel, loaded: LoadedParameters) -> None:
+def _warn(name: Name, model: AlbertPreTrainedModel, loaded: LoadedParameters) -> None:
     """Say in one sentence what does not match between a checkpoint and a model."""
     parts = []
     if loaded.missing:
