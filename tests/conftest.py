@@ -10,6 +10,8 @@ import pytest
 
 import albertkit.models.shapes as shapes
 
+from .hub_stub import hub_stub  # noqa: F401  -- a fixture for every folder
+
 for name in shapes.__all__:
     setattr(shapes, name, getattr(jaxtyping, name))
 jaxtyping.install_import_hook("albertkit.models", "beartype.beartype")

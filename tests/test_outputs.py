@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from albertkit import outputs
 from albertkit.outputs import OUTPUT_CLASSES, AlbertForPreTrainingOutput, MaskedLMOutput, flatten, unflatten
 
 
@@ -25,6 +26,11 @@ def test_attributes_names_and_positions_skip_what_is_absent():
 
 def test_loss_comes_first_when_present():
     assert MaskedLMOutput(loss=1.0, logits=2.0)[0] == 1.0
+
+
+def test_every_class_is_listed():
+    listed = {cls.__name__ for cls in OUTPUT_CLASSES}
+    assert listed == set(outputs.__all__) - {"ModelOutput", "OUTPUT_CLASSES", "flatten", "unflatten"}
 
 
 @pytest.mark.parametrize("cls", OUTPUT_CLASSES)

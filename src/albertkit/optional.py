@@ -8,7 +8,13 @@ from typing import Any
 
 __all__ = ["EXTRAS", "MissingExtraError", "is_installed", "require"]
 
-EXTRAS: dict[str, str] = {"torch": "torch", "tensorboard": "train", "psutil": "train", "matplotlib": "train"}
+EXTRAS: dict[str, str] = {
+    "torch": "torch",
+    "tensorboard": "train",
+    "psutil": "train",
+    "matplotlib": "train",
+    "shtab": "completion",
+}
 """Importable module → the extra of albertkit that installs it."""
 
 

@@ -14,6 +14,7 @@ import albertkit
 from albertkit import optional
 from albertkit.checkpoints.parameters import PRETRAINING_HEADS, list_parameters
 from albertkit.cli.main import COMMANDS
+from albertkit.pipelines import PIPELINES
 from albertkit.testing import tiny_config
 
 ROOT = Path(__file__).parents[2]
@@ -32,17 +33,37 @@ def test_public_names():
     assert albertkit.__all__ == [
         "AlbertConfig",
         "AlbertForMaskedLM",
+        "AlbertForMultipleChoice",
         "AlbertForPreTraining",
         "AlbertForPreTrainingOutput",
+        "AlbertForQuestionAnswering",
+        "AlbertForQuestionAnsweringWithAnswerability",
+        "AlbertForSequenceClassification",
+        "AlbertForTokenClassification",
         "AlbertModel",
         "AlbertPreTrainedModel",
         "AlbertTokenizer",
         "AlbertTokenizerFast",
+        "AutoConfig",
+        "AutoModel",
+        "AutoModelForMaskedLM",
+        "AutoModelForMultipleChoice",
+        "AutoModelForPreTraining",
+        "AutoModelForQuestionAnswering",
+        "AutoModelForSequenceClassification",
+        "AutoModelForTokenClassification",
+        "AutoTokenizer",
         "pipeline",
     ]
     for name in albertkit.__all__:
         assert getattr(albertkit, name) is not None
     assert albertkit.AlbertTokenizerFast is albertkit.AlbertTokenizer
+    for name in albertkit.__all__:
+        if name.startswith("Auto"):
+            ours = {"AutoConfig": "AlbertConfig", "AutoTokenizer": "AlbertTokenizer"}.get(
+                name, name.replace("AutoModel", "Albert")
+            )
+            assert getattr(albertkit, name) is getattr(albertkit, "AlbertModel" if name == "AutoModel" else ours)
     assert set(dir(albertkit)) >= set(albertkit.__all__)
     with pytest.raises(AttributeError, match="AlbertFoo"):
         albertkit.AlbertFoo  # noqa: B018
@@ -50,7 +71,13 @@ def test_public_names():
 
 
 def test_commands():
-    assert list(COMMANDS) == ["fill-mask", "tokenize", "train-tokenizer", "prepare", "pretrain", "evaluate", "info", "doctor"]
+    tasks = [
+        "fill-mask", "feature-extraction", "text-classification", "token-classification", "question-answering",
+        "zero-shot-classification", "sentence-similarity", "multiple-choice", "sentence-order", "pseudo-log-likelihood",
+    ]  # fmt: skip
+    others = ["tokenize", "train-tokenizer", "prepare", "pretrain", "evaluate", "info", "doctor", "completion"]
+    assert list(COMMANDS) == tasks + others
+    assert sorted(tasks) == sorted(PIPELINES)
 
 
 def test_parameter_names():

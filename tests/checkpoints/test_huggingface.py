@@ -62,8 +62,9 @@ def test_a_bare_encoder_and_old_names_are_understood(tmp_path):
 
 def test_what_does_not_fit_is_named(tmp_path):
     config, parameters = tiny_config(), random_parameters(tiny_config())
-    save_checkpoint(tmp_path, config, parameters | {"classifier.weight": np.ones((2, 15), np.float32)})
-    assert load_parameters(tmp_path, config, PRETRAINING_HEADS).unexpected == ("classifier.weight",)
+    classifier = random_parameters(config, ("token_classification",), seed=1)
+    save_checkpoint(tmp_path, config, classifier | parameters)
+    assert load_parameters(tmp_path, config, PRETRAINING_HEADS).unexpected == ("classifier.weight", "classifier.bias")
     with pytest.raises(CheckpointError, match=r"position_embeddings.weight must have the shape \(47, 7\)"):
         load_parameters(tmp_path, tiny_config(max_position_embeddings=47), PRETRAINING_HEADS)
     with pytest.raises(CheckpointError, match="must have the shape"):
@@ -72,6 +73,21 @@ def test_what_does_not_fit_is_named(tmp_path):
     write_tensors(tmp_path / "model.safetensors", parameters)
     with pytest.raises(CheckpointError, match=r"lacks albert.encoder.embedding_hidden_mapping_in.bias"):
         load_parameters(tmp_path, config, PRETRAINING_HEADS)
+
+
+def test_a_head_of_another_shape_is_refused_or_left_out(tmp_path):
+    heads = ("pooler", "sequence_classification")
+    three, two = tiny_config(num_labels=3), tiny_config(num_labels=2)
+    save_checkpoint(tmp_path, three, random_parameters(three, heads))
+    with pytest.raises(CheckpointError, match=r"num_labels=3 to keep the file's head, or ignore_mismatched_sizes=True"):
+        load_parameters(tmp_path, two, heads)
+    loaded = load_parameters(tmp_path, two, heads, ignore_mismatched_sizes=True)
+    assert loaded.mismatched == loaded.missing == ("classifier.weight", "classifier.bias")
+    assert not loaded.parameters.keys() & set(loaded.missing)
+    assert load_parameters(tmp_path, three, heads, ignore_mismatched_sizes=True).mismatched == ()
+    wide = tiny_config(num_labels=3, intermediate_size=37)
+    with pytest.raises(CheckpointError, match=r"ffn.weight must have the shape \(37, 15\).*config.json that came with"):
+        load_parameters(tmp_path, wide, heads, ignore_mismatched_sizes=True)
 
 
 def test_description_counts_every_parameter(tmp_path):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from albertkit.cli.main import COMMANDS, main
+
+LIGHT = [name for name in COMMANDS if name not in ("prepare", "pretrain", "evaluate")]
+"""Commands without a recipe, whose ``--help`` reads no part of the package but the command's own file."""
 
 
 def test_fill_mask_with_the_embedded_model_prints_five_rows(capsys):
@@ -20,37 +23,15 @@ def test_fill_mask_with_the_embedded_model_prints_five_rows(capsys):
     assert all("%" in line and ("█" in line or "▏" in line) for line in lines[1:])
 
 
-def test_json_is_one_object_a_line(capsys, tiny_checkpoint):
-    assert main(["fill-mask", "the [MASK]", "[MASK] of [MASK]", "--json", "--top-k", "2", "--model", str(tiny_checkpoint)]) == 0
-    objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [entry["text"] for entry in objects] == ["the [MASK]", "[MASK] of [MASK]"]
-    assert [len(objects[0]["answers"]), len(objects[1]["answers"][1])] == [2, 2]
-
-
-def test_texts_come_from_standard_input_and_files(capsys, tiny_checkpoint, monkeypatch, tmp_path):
-    monkeypatch.setattr("sys.stdin", io.StringIO("the [MASK]\n\n[MASK] of\n"))
-    assert main(["fill-mask", "--json", "--model", str(tiny_checkpoint)]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2
-    (tmp_path / "texts.jsonl").write_text('{"text": "the [MASK]"}\n{"text": "[MASK] of"}\n')
-    output = tmp_path / "answers.jsonl"
-    words = ["fill-mask", "--input", str(tmp_path / "texts.jsonl"), "--output", str(output), "--model", str(tiny_checkpoint)]
-    assert main(words) == 0
-    assert [json.loads(line)["text"] for line in output.read_text().splitlines()] == ["the [MASK]", "[MASK] of"]
-
-
-def test_a_failed_output_leaves_nothing(capsys, tiny_checkpoint, tmp_path):
-    (tmp_path / "texts.txt").write_text("the [MASK]\nno mask\n")
-    output = tmp_path / "answers.jsonl"
-    words = ["fill-mask", "--input", str(tmp_path / "texts.txt"), "--output", str(output), "--model", str(tiny_checkpoint)]
-    assert main(words) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["texts.txt"]
-    assert "must hold the mask token" in capsys.readouterr().err.splitlines()[-1]
-
-
 def test_info_and_doctor(capsys, tiny_checkpoint):
     assert main(["info", str(tiny_checkpoint)]) == 0
     page = capsys.readouterr().out
-    assert "pooler, masked_lm, sentence_order" in page
+    there, lacking = page.partition("\nheads\n")[2].partition("\nheads it lacks\n")[::2]
+    assert [line.split(maxsplit=1) for line in there.splitlines() if line][1:] == [
+        ["masked_lm", "fill-mask, pseudo-log-likelihood"],
+        ["sentence_order", "sentence-order"],
+    ]
+    assert "question_answering       question-answering\n" in lacking
     assert main(["info", str(tiny_checkpoint), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["config"]["hidden_size"] == 15
@@ -68,9 +49,17 @@ def test_info_and_doctor(capsys, tiny_checkpoint):
         (["fill-mask", "[MASK]", "--model", "no-such"], 1, "the embedded models are"),
         (["fill-mask", "--input", "no-such.txt"], 1, "--input must name a readable file"),
         (["fill-mask", "[MASK]", "--input", "x"], 1, "leave one out"),
+        (["sentence-similarity", "the cat"], 1, "source_sentence"),
         (["fill-mask", "the " * 600 + "[MASK]"], 1, "max_position_embeddings"),
         (["fill-mask", "[MASK]", "--top-k", "many"], 2, "top-k"),
-        (["fill-mask", "[MASK]", "--topk", "3"], 2, "topk"),
+        (["fill-mask", "[MASK]", "--topk", "3"], 2, "unrecognized arguments: --topk 3; did you mean --top-k?"),
+        (["fill-mask", "[MASK]", "--batchsize=3"], 2, "did you mean --batch-size?"),
+        (["info", "a", "b"], 2, "unrecognized arguments: b"),
+        (["fill-mask", "[MASK]", "--top-k", "0"], 1, "top_k must be a positive whole number"),
+        (["text-classification", "the cat"], 1, "needs a checkpoint with a sequence_classification head"),
+        (["question-answering", "the cat"], 1, "question_answering"),
+        (["sentence-order", "alone"], 1, "sentences must be two or more"),
+        (["pseudo-log-likelihood", " "], 1, "text must not be empty"),
         (["fill-mask", "[MASK]", "--engine", "onyx"], 2, "onyx"),
         (["fil-mask", "[MASK]"], 2, "did you mean fill-mask"),
         (["info", "no-such"], 1, "embedded models"),
@@ -105,8 +94,32 @@ def test_every_command_explains_itself(capsys, name: str):
 
 def test_help_imports_no_framework():
     script = (
-        "import sys; from albertkit.cli.main import main; main(['fill-mask', '--help']); main(['--help'])\n"
-        "print(sorted(set(sys.modules) & {'torch', 'numpy', 'sentencepiece', 'huggingface_hub', 'transformers'}))"
+        f"import sys; from albertkit.cli.main import main; [main([name, '--help']) for name in {LIGHT}]; main(['--help'])\n"
+        "print(sorted(set(sys.modules) & {'torch', 'numpy', 'sentencepiece', 'huggingface_hub', 'tqdm', 'shtab'}))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_completion_knows_commands_flags_and_choices(capsys, tmp_path):
+    for shell in ("bash", "zsh", "tcsh"):
+        assert main(["completion", shell]) == 0
+        script = capsys.readouterr().out
+        assert all(name in script for name in COMMANDS)
+        if shell == "bash":
+            (tmp_path / "completion").write_text(script)
+    if bash := shutil.which("bash"):
+        for typed, found in (("albertkit question-ans", "question-answering"), ("albertkit fill-mask --answer-form ca", "card"),
+                             ("albertkit fill-mask --top", "--top-k")):  # fmt: skip
+            words = typed.split()
+            asked = (
+                f"source completion; COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; _shtab_albertkit; echo ${{COMPREPLY[*]}}"
+            )
+            done = subprocess.run([bash, "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=True)
+            assert done.stdout.split() == [found]
+
+
+def test_completion_says_what_to_install(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["completion", "bash"]) == 1
+    assert 'pip install "albertkit[completion]"' in capsys.readouterr().err

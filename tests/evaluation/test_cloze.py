@@ -33,10 +33,11 @@ def tokenizer() -> AlbertTokenizer:
 def constant_engine(value: float, *, positions: int = 512) -> Any:
     """An engine that scores every piece alike."""
 
-    def masked_lm_logits(batch: TokenBatch, positions: np.ndarray) -> np.ndarray:
+    def logits(head: str, batch: TokenBatch, positions: np.ndarray) -> np.ndarray:
+        assert head == "masked_lm"
         return np.full((len(positions), 8192), value, np.float32)
 
-    return SimpleNamespace(config=SimpleNamespace(max_position_embeddings=positions), masked_lm_logits=masked_lm_logits)
+    return SimpleNamespace(config=SimpleNamespace(max_position_embeddings=positions), logits=logits)
 
 
 def test_the_sentences_are_those_that_scores_were_published_on() -> None:

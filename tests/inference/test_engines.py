@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from albertkit.checkpoints.huggingface import save_checkpoint
+from albertkit.checkpoints.parameters import HEADS_OF_CLASS
 from albertkit.errors import CheckpointError, InputError
 from albertkit.inference import TokenBatch, load_engine, plan_batches
 from albertkit.inference.engine import SWITCH_TOKENS, AutoEngine
@@ -31,17 +32,42 @@ def batch() -> TokenBatch:
     return TokenBatch.from_sequences(sequences, types)
 
 
-def test_numpy_and_torch_agree(checkpoint, batch):
-    ours, torchs = load_engine(checkpoint, engine="numpy"), load_engine(checkpoint, engine="torch")
-    positions = np.array([1, 5, 40])
-    for method, arguments in (
-        ("hidden_states", (batch,)),
-        ("masked_lm_logits", (batch, positions)),
-        ("sentence_order_logits", (batch,)),
-    ):
-        a, b = getattr(ours, method)(*arguments), getattr(torchs, method)(*arguments)
-        assert a.dtype == b.dtype == np.float32
-        np.testing.assert_allclose(a, b, atol=1e-5 * (1 + np.abs(b).max()), rtol=0)
+def assert_equal(received: np.ndarray, expected: np.ndarray) -> None:
+    assert received.dtype == expected.dtype == np.float32
+    np.testing.assert_allclose(received, expected, atol=1e-5 * (1 + np.abs(expected).max()), rtol=0)
+
+
+@pytest.mark.parametrize("kind", HEADS_OF_CLASS)
+def test_numpy_and_torch_agree_on_every_head(kind, tmp_path, batch):
+    config, heads = tiny_config(num_labels=4), HEADS_OF_CLASS[kind]
+    save_checkpoint(tmp_path, config, random_parameters(config, heads), architecture=kind)
+    ours = load_engine(tmp_path, engine="numpy")
+    assert_equal(ours.hidden_states(batch), load_engine(tmp_path, engine="torch").hidden_states(batch))
+    for head in heads:
+        torchs = load_engine(tmp_path, head, engine="torch")
+        assert head in ours.heads
+        assert head in torchs.heads
+        if head == "answerability":
+            allowed = np.arange(len(batch.input_ids)) % 3 != 0
+            received, expected = ours.answer_spans(batch, allowed), torchs.answer_spans(batch, allowed)
+            assert_equal(received.cls_logits, expected.cls_logits)
+            starts = expected.start_top_log_probs > -1e29  # of short sequences the beam has places that are none
+            ends = (expected.end_top_log_probs > -1e29) & starts[..., None]
+            assert not starts.all()
+            for name, real in (("start", starts), ("end", ends)):
+                index, log_probs = f"{name}_top_index", f"{name}_top_log_probs"
+                np.testing.assert_array_equal(received[index][real], expected[index][real])
+                assert_equal(received[log_probs][real], expected[log_probs][real])
+            continue
+        shape = {
+            "pooler": (5, 15), "masked_lm": (67, 101), "sentence_order": (5, 2), "sequence_classification": (5, 4),
+            "multiple_choice": (5, 1), "token_classification": (67, 4), "question_answering": (67, 2),
+        }[head]  # fmt: skip
+        if head != "pooler":
+            assert ours.logits(head, batch).shape == shape
+            assert_equal(ours.logits(head, batch), torchs.logits(head, batch))
+            chosen = np.array([1, 0, 4])
+            assert_equal(ours.logits(head, batch, chosen), torchs.logits(head, batch)[chosen])
 
 
 def test_a_sequence_gives_the_same_alone_and_in_company(checkpoint, batch):
@@ -95,9 +121,15 @@ def test_a_missing_head_is_named(tmp_path, batch, engine: str):
     loaded = load_engine(tmp_path, engine=engine)
     loaded.hidden_states(batch)
     with pytest.raises(CheckpointError, match="masked_lm head; received one with pooler"):
-        loaded.masked_lm_logits(batch, np.array([0]))
+        load_engine(tmp_path, "masked_lm", engine=engine)
+    with pytest.raises(CheckpointError, match="masked_lm head"):
+        loaded.logits("masked_lm", batch, np.array([0]))
     with pytest.raises(CheckpointError, match="sentence_order head"):
-        loaded.sentence_order_logits(batch)
+        loaded.logits("sentence_order", batch)
+    with pytest.raises(CheckpointError, match="question_answering head"):
+        load_engine(tmp_path, "question_answering", engine=engine)
+    with pytest.raises(InputError, match="call answer_spans"):
+        loaded.logits("answerability", batch)
 
 
 def test_what_cannot_run_is_refused(checkpoint):

@@ -1,4 +1,4 @@
-"""The padded layout exports and compiles, in a process of its own since shape checks are Python that a tracer would meet."""
+"""Every class exports, and models compile, in a process of their own since shape checks are Python that a tracer would meet."""
 
 from __future__ import annotations
 
@@ -7,33 +7,56 @@ import sys
 
 import pytest
 
-_PROGRAM = """
+_BEGINNING = """
 import torch
-from albertkit.models.torch import AlbertForMaskedLM
+from albertkit.models import torch as models
 from albertkit.testing import tiny_config
 
-model = AlbertForMaskedLM(tiny_config()).eval()
-
-def batch(rows, length):
+def batch(rows, length, choices):
     ids = torch.randint(1, 101, (rows, length))
-    return ids, torch.arange(length) < torch.arange(length, length - rows, -1)[:, None]
+    mask = torch.arange(length) < torch.arange(length, length - rows, -1)[:, None]
+    return (ids[:, None].expand(-1, 3, -1), mask[:, None].expand(-1, 3, -1)) if choices else (ids, mask)
 
-def check(run):
+def check(model, run, choices=False):
     for shape in ((2, 9), (4, 17)):
-        ids, mask = batch(*shape)
-        expected = model(ids, mask).logits
-        assert torch.allclose(run(ids, mask).logits, expected, atol=1e-5), shape
+        ids, mask = batch(*shape, choices)
+        expected, received = model(ids, mask), run(ids, mask)
+        assert received.keys() == expected.keys()
+        for name, value in expected.items():
+            assert torch.allclose(received[name].float(), value.float(), atol=1e-5), (shape, name)
+"""
 
-rows, length = torch.export.Dim("rows", max=64), torch.export.Dim("length", max=43)
-dynamic = {"input_ids": {0: rows, 1: length}, "attention_mask": {0: rows, 1: length}}
-arguments = dict(zip(dynamic, batch(3, 11)))
-program = torch.export.export(model, (), arguments, dynamic_shapes=dynamic)
-check(lambda ids, mask: program.module()(input_ids=ids, attention_mask=mask))
-check(torch.compile(model, fullgraph=True, backend="aot_eager", dynamic=True))
+_EXPORT = """
+for name in models.__all__:
+    if name == "AlbertPreTrainedModel":
+        continue
+    model, choices = getattr(models, name)(tiny_config()).eval(), name == "AlbertForMultipleChoice"
+    rows, length = torch.export.Dim("rows", max=64), torch.export.Dim("length", min=6, max=43)
+    sizes = {0: rows, 2: length} if choices else {0: rows, 1: length}
+    dynamic = {"input_ids": sizes, "attention_mask": sizes}
+    program = torch.export.export(model, (), dict(zip(dynamic, batch(3, 11, choices))), dynamic_shapes=dynamic)
+    check(model, lambda ids, mask: program.module()(input_ids=ids, attention_mask=mask), choices)
+"""
+
+_COMPILE = """
+for kind in (models.AlbertForPreTraining, models.AlbertForQuestionAnsweringWithAnswerability):
+    model = kind(tiny_config()).eval()
+    check(model, torch.compile(model, fullgraph=True, backend="aot_eager", dynamic=True))
+model = models.AlbertForSequenceClassification(tiny_config())
+model.gradient_checkpointing_enable()
+compiled = torch.compile(model, backend="aot_eager")
+ids, mask = batch(3, 11, False)
+for run in (model, compiled):
+    run(ids, mask, labels=torch.tensor([0, 1, 0])).loss.backward()
+    gradients = [parameter.grad.clone() for parameter in model.parameters()]
+    model.zero_grad()
+    first = gradients if run is model else first
+assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(first, gradients))
 """
 
 
 @pytest.mark.slow
-def test_export_and_compile_with_any_batch_and_length():
-    done = subprocess.run([sys.executable, "-c", _PROGRAM], check=False, capture_output=True, text=True, timeout=300)
+@pytest.mark.parametrize("program", [_EXPORT, _COMPILE], ids=["export", "compile"])
+def test_any_batch_and_length(program):
+    done = subprocess.run([sys.executable, "-c", _BEGINNING + program], check=False, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,8 @@
-"""Padded, packed and NumPy give the same numbers, and no sequence sees its neighbours."""
+"""Padded, packed and NumPy give the same numbers, and no sequence sees its neighbours or its padding."""
 
 from __future__ import annotations
+
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -8,10 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from albertkit.checkpoints.parameters import PRETRAINING_HEADS
 from albertkit.config import ACTIVATIONS
 from albertkit.errors import CheckpointError, ConfigError, InputError
 from albertkit.models.lengths import group_by_length
 from albertkit.models.numpy import AlbertNumPy
+from albertkit.models.torch import AlbertForMultipleChoice, AlbertForQuestionAnswering
 from albertkit.models.torch.packing import Packed, pack, unpack
 from albertkit.testing import random_parameters, tiny_config
 
@@ -19,23 +23,41 @@ RELATIVE = [{"position_embedding_type": kind} for kind in ("relative_key", "rela
 LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=6)
 
 
+def per_token(inputs, tensors):
+    """The real positions of what a padded batch gave for each of its tokens; the rest as it is."""
+    mask = inputs["attention_mask"].flatten(0, -2) == 1
+    return {name: tensor[mask] if tensor.shape[:2] == mask.shape else tensor for name, tensor in tensors.items()}
+
+
 @pytest.mark.parametrize("changes", [{}, *RELATIVE], ids=str)
-def test_packed_equals_padded_in_values_and_gradients(changes, make_batch, make_model, assert_near):
+def test_packed_equals_padded_in_values_and_gradients(
+    changes, packed_kind, make_any, make_inputs, flatten_output, assert_near, assert_all_near
+):
     config = tiny_config(**changes)
-    batch = make_batch(config)
-    padded, packed = make_model(config), make_model(config)
-    expected = padded(**batch.padded, output_hidden_states=True)
-    received = packed(**batch.packed, output_hidden_states=True)
-    assert abs(received.loss.item() - expected.loss.item()) < 5e-6
-    assert_near(received.prediction_logits, expected.prediction_logits[batch.real])
-    assert_near(received.sop_logits, expected.sop_logits)
-    for ours, theirs in zip(received.hidden_states, expected.hidden_states, strict=True):
-        assert_near(ours, theirs[batch.real])
-    expected.loss.backward()
-    received.loss.backward()
+    given, flat = (make_inputs(packed_kind, config, layout) for layout in ("padded", "packed"))
+    padded, packed = make_any(packed_kind, config), make_any(packed_kind, config)
+    expected = per_token(given, flatten_output(padded(**given, output_hidden_states=True)))
+    received = flatten_output(packed(**flat, output_hidden_states=True))
+    if packed_kind is AlbertForQuestionAnswering:  # whose padded loss counts padding among the places
+        expected["loss"] = loss_of_spans_alone(expected, given)
+    assert_all_near(received, expected)
+    for output in (received, expected):
+        (
+            output["loss"] if "loss" in output else output["last_hidden_state"].square().sum() + output["pooler_output"].sum()
+        ).backward()
     for name, parameter in packed.named_parameters():
         if parameter.grad is not None:
             assert_near(parameter.grad, padded.get_parameter(name).grad, name)
+
+
+def loss_of_spans_alone(output, given):
+    """The loss of a span head, each sequence by itself."""
+    losses = []
+    for end in ("start", "end"):
+        rows = output[f"{end}_logits"].split(given["attention_mask"].sum(1).tolist())
+        pairs = zip(rows, given[f"{end}_positions"], strict=True)
+        losses.append(torch.stack([torch.nn.functional.cross_entropy(row, place) for row, place in pairs]).mean())
+    return torch.stack(losses).mean()
 
 
 def test_packed_takes_head_masks_positions_and_embeddings(make_batch, make_model, assert_near):
@@ -52,21 +74,39 @@ def test_packed_takes_head_masks_positions_and_embeddings(make_batch, make_model
     assert_near(received.last_hidden_state, expected.last_hidden_state[batch.real])
 
 
-@given(LENGTHS, st.integers(0, 9))
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=4), st.integers(0, 9), st.randoms(use_true_random=False))
 @settings(max_examples=10, deadline=None)
-def test_a_sequence_is_the_same_alone_and_in_any_batch(make_batch, make_model, assert_near, lengths, extra):
+def test_an_answer_does_not_depend_on_padding_company_or_order(kind, make_any, make_inputs, assert_near, lengths, extra, random):
+    config = tiny_config()
+    choices = kind is AlbertForMultipleChoice
+    rows = [3 * [length] for length in lengths] if choices else [[length] for length in lengths]  # each question's sequences
+    inputs = make_inputs(kind, config, lengths=tuple(chain(*rows)), labelled=False)
+    model, order = make_any(kind, config), list(range(len(rows)))
+    random.shuffle(order)
+    wider = {name: torch.nn.functional.pad(tensor[order], (0, extra)) for name, tensor in inputs.items()}
+    with torch.no_grad():
+        together = model(**wider)
+        for place, row in enumerate(order):
+            alone = model(**{name: tensor[row : row + 1, ..., : lengths[row]] for name, tensor in inputs.items()})
+            for name, expected in alone.items():
+                cut = tuple(slice(size) for size in expected.shape[1:])  # what padding added: positions, or places of a beam
+                if expected.is_floating_point():
+                    assert_near(together[name][place][cut], expected[0], f"{name} of {row}")
+                else:
+                    assert torch.equal(together[name][place][cut], expected[0]), name
+
+
+@given(LENGTHS)
+@settings(max_examples=10, deadline=None)
+def test_a_packed_sequence_is_the_same_alone(make_batch, make_model, assert_near, lengths):
     config = tiny_config()
     batch, model = make_batch(config, tuple(lengths)), make_model(config).albert
-    wider = torch.nn.functional.pad
-    inputs = {name: wider(batch.padded[name], (0, extra)) for name in ("input_ids", "attention_mask", "token_type_ids")}
     with torch.no_grad():
-        padded = model(**inputs)
         packed = model(**{name: batch.packed[name] for name in ("input_ids", "token_type_ids", "cu_seqlens")})
-        split = packed.last_hidden_state.split(lengths)
-        for row, length in enumerate(lengths):
-            alone = model(batch.input_ids[row : row + 1, :length], token_type_ids=batch.token_type_ids[row : row + 1, :length])
-            assert_near(padded.last_hidden_state[row, :length], alone.last_hidden_state[0])
-            assert_near(split[row], alone.last_hidden_state[0])
+        for row, split in enumerate(packed.last_hidden_state.split(lengths)):
+            cut = (slice(row, row + 1), slice(lengths[row]))
+            alone = model(batch.input_ids[cut], token_type_ids=batch.token_type_ids[cut])
+            assert_near(split, alone.last_hidden_state[0])
             assert_near(packed.pooler_output[row], alone.pooler_output[0])
 
 
@@ -103,16 +143,16 @@ def test_numpy_equals_pytorch(make_batch, make_model, assert_near):
         config = tiny_config(**changes)
         packed = make_batch(config).packed
         ids, types, boundaries = (packed[name].numpy() for name in ("input_ids", "token_type_ids", "cu_seqlens"))
-        model = AlbertNumPy(config, random_parameters(config))
+        model = AlbertNumPy(config, random_parameters(config), PRETRAINING_HEADS)
         hidden = model.hidden_states(ids, types, boundaries)
         positions = np.array([5, 0, len(ids) - 1])
         with torch.no_grad():
             expected = make_model(config)(**packed, output_hidden_states=True)
-        logits = torch.from_numpy(model.masked_lm_logits(hidden, positions))
+        logits = torch.from_numpy(model.logits("masked_lm", hidden, boundaries, positions))
         assert hidden.dtype == logits.numpy().dtype == np.float32
         assert_near(torch.from_numpy(hidden), expected.hidden_states[-1], str(changes))
         assert_near(logits, expected.prediction_logits[positions], str(changes))
-        order = model.sentence_order_logits(model.pooled(hidden, boundaries))
+        order = model.logits("sentence_order", hidden, boundaries)
         assert_near(torch.from_numpy(order), expected.sop_logits, str(changes))
 
 
@@ -129,7 +169,7 @@ def test_numpy_activations_far_from_zero(name):
 def test_numpy_refuses_what_pytorch_refuses():
     config = tiny_config()
     parameters = random_parameters(config, ("masked_lm",))
-    model = AlbertNumPy(config, parameters)
+    model = AlbertNumPy(config, parameters, ("masked_lm",))
     ids, boundaries = np.array([2, 7, 3]), np.array([0, 3])
     hidden = model.hidden_states(ids, None, boundaries)
     for call, message in [
@@ -138,11 +178,13 @@ def test_numpy_refuses_what_pytorch_refuses():
         (lambda: model.hidden_states(np.tile(ids, 20), None, np.array([0, 60])), "max_position_embeddings=43"),
         (lambda: model.hidden_states(ids, None, np.array([0, 2])), "cu_seqlens must rise from 0"),
         (lambda: model.pooled(hidden, boundaries), "needs the pooler head"),
-        (lambda: model.sentence_order_logits(hidden), "needs the sentence_order head"),
+        (lambda: model.logits("sentence_order", hidden, boundaries), "needs the pooler head"),
+        (lambda: model.logits("token_classification", hidden, boundaries), "needs the token_classification head"),
     ]:
         with pytest.raises(InputError, match=message):
             call()
     with pytest.raises(ConfigError, match="by name only"):
-        AlbertNumPy(tiny_config(hidden_act=np.tanh), parameters)
+        AlbertNumPy(tiny_config(hidden_act=np.tanh), parameters, ("masked_lm",))
     with pytest.raises(CheckpointError, match=r"predictions\.dense\.bias must have the shape"):
-        AlbertNumPy(config, {name: value for name, value in parameters.items() if name != "predictions.dense.bias"})
+        incomplete = {name: value for name, value in parameters.items() if name != "predictions.dense.bias"}
+        AlbertNumPy(config, incomplete, ("masked_lm",))

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from albertkit import hub
-from albertkit.checkpoints.huggingface import CONFIG_FILE, WEIGHTS_FILE, from_disk_name, heads_on_disk
+from albertkit.checkpoints.huggingface import CONFIG_FILE, from_disk_name, heads_on_disk
 from albertkit.checkpoints.parameters import PRETRAINING_HEADS
-from albertkit.checkpoints.storage import read_tensors
+from albertkit.checkpoints.weight_files import StoredWeights, read_weights
 from albertkit.config import AlbertConfig
 from albertkit.hub import Name
 
 __all__ = ["Description", "describe_checkpoint"]
 
-_PARTS = {
+_PARTS: dict[str, str | tuple[str, ...]] = {
     "embeddings": "albert.embeddings.",
     "projection": "albert.encoder.embedding_hidden_mapping_in.",
     "shared layers": "albert.encoder.albert_layer_groups.",
     "pooler": "albert.pooler.",
     "masked-LM head": "predictions.",
     "sentence-order head": "sop_classifier.",
+    "classifier": "classifier.",
+    "question-answering head": "qa_outputs.",
+    "answerability head": ("start_logits.", "end_logits.", "answer_class."),
 }
+
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,8 @@ class Description:
         heads: Heads it has.
         missing_heads: Heads of the pre-training model that it lacks.
         dtype: Floating type on disk.
-        bytes: Size of the weights' file.
-        sha256: Checksum of the weights' file.
+        bytes: Size of the weights' files.
+        sha256: Checksum of the weights' file; of several, that of their contents end to end, in the order of their names.
         files: All its files by name.
     """
 
@@ -57,6 +64,20 @@ class Description:
         """The same as a JSON-ready dictionary."""
         return asdict(self) | {"config": self.config.to_dict(), "total_parameters": sum(self.parameters.values())}
 
+    def sizes(self) -> list[tuple[str, str]]:
+        """Part of the architecture and its size, in words, for model cards."""
+        config = self.config
+        groups = config.num_hidden_groups * config.inner_group_num
+        shared = "which share one set of parameters" if groups == 1 else f"which share {groups} sets of parameters"
+        return [
+            ("parameters", f"{sum(self.parameters.values()):,}, heads included"),
+            ("layers", f"{config.num_hidden_layers * config.inner_group_num}, {shared}"),
+            ("width", f"{config.hidden_size:,}, feed-forward {config.intermediate_size:,}, {config.num_attention_heads} heads"),
+            ("embeddings", f"{config.embedding_size} wide, {config.vocab_size:,} pieces"),
+            ("positions", str(config.max_position_embeddings)),
+            ("activation", str(config.hidden_act)),
+        ]
+
 
 def describe_checkpoint(name: Name) -> Description:
     """Read a checkpoint's files and count what they hold.
@@ -67,22 +88,35 @@ def describe_checkpoint(name: Name) -> Description:
     Raises:
         CheckpointError: If there is no such checkpoint or its weights are damaged.
     """
-    path = hub.locate(name, (WEIGHTS_FILE,))[WEIGHTS_FILE]
+    stored = read_weights(name)
     config = AlbertConfig.from_json_file(hub.locate(name, (CONFIG_FILE,))[CONFIG_FILE])
-    stored = read_tensors(path)
     sizes = {key: stored.tensors[disk].size for disk in stored.tensors if (key := from_disk_name(disk)) is not None}
     parts = {part: sum(size for key, size in sizes.items() if key.startswith(prefix)) for part, prefix in _PARTS.items()}
     parts["other"] = sum(sizes.values()) - sum(parts.values())
     heads = heads_on_disk(sizes, config.architectures)
     return Description(
-        location=str(path.parent),
-        format="Hugging Face, safetensors",
+        location=str(stored.files[0].parent),
+        format=_describe_format(stored),
         config=config,
         parameters={part: count for part, count in parts.items() if count},
         heads=heads,
         missing_heads=tuple(head for head in PRETRAINING_HEADS if head not in heads),
         dtype=stored.dtype,
-        bytes=path.stat().st_size,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        files=tuple(sorted(file.name for file in path.parent.iterdir())),
+        bytes=sum(path.stat().st_size for path in stored.files),
+        sha256=_checksum(stored.files),
+        files=tuple(sorted(file.name for file in stored.files[0].parent.iterdir())),
     )
+
+
+def _describe_format(stored: StoredWeights) -> str:
+    kind = "Hugging Face, PyTorch pickle" if stored.pickled else "Hugging Face, safetensors"
+    return kind if len(stored.files) == 1 else f"{kind} in {len(stored.files)} files"
+
+
+def _checksum(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+    return digest.hexdigest()

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from albertkit import hub
 from albertkit.checkpoints.parameters import HEADS, HEADS_OF_CLASS, Head, list_parameters
-from albertkit.checkpoints.storage import read_tensors, unwritable, write_tensors
+from albertkit.checkpoints.storage import unwritable, write_tensors
+from albertkit.checkpoints.weight_files import WEIGHTS_FILE, read_weights
 from albertkit.config import AlbertConfig
 from albertkit.errors import CheckpointError
 from albertkit.files import new_file
@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 
 # Names that mean nothing to us: decoder weights tied to the word embeddings (and their bias, kept as predictions.bias),
 # and a buffer of position numbers that older releases saved.
@@ -41,6 +40,7 @@ _IGNORED = re.compile(r"predictions\.decoder\.(weight|bias)|(albert\.)?embedding
 # LayerNorm's names in files of 2019.
 _OLD_NORM = {".gamma": ".weight", ".beta": ".bias"}
 _ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
+_BODY = ("albert.embeddings.", "albert.encoder.")  # what every model has, whatever its heads
 _HEAD_PREFIX: dict[Head, str] = {
     "pooler": "albert.pooler.",
     "masked_lm": "predictions.",
@@ -60,12 +60,14 @@ class LoadedParameters:
         missing: Contract names that the file lacks, such as the sentence-order head of the published files.
         unexpected: Names in the file that the asked-for model has no place for.
         dtype: The file's floating type: ``float32``, ``float16`` or ``bfloat16``.
+        mismatched: Those of ``missing`` that the file holds in another shape.
     """
 
     parameters: dict[str, np.ndarray]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     dtype: str
+    mismatched: tuple[str, ...] = ()
 
 
 def from_disk_name(name: str) -> str | None:
@@ -78,40 +80,55 @@ def from_disk_name(name: str) -> str | None:
     return f"albert.{name}" if name.startswith(_ENCODER_PARTS) else name
 
 
-def load_parameters(name: Name, config: AlbertConfig, heads: tuple[Head, ...] | None = None) -> LoadedParameters:
+def load_parameters(
+    name: Name, config: AlbertConfig, heads: tuple[Head, ...] | None = None, *, ignore_mismatched_sizes: bool = False
+) -> LoadedParameters:
     """Read the weights of a checkpoint that a model with ``heads`` needs.
 
     Args:
         name: A directory, an embedded model, a published name or a hub id, or a :class:`~albertkit.hub.Source`.
         config: The model's configuration, which gives every shape.
         heads: The heads on the encoder; those that the file holds where none are given.
+        ignore_mismatched_sizes: Leave out a head's parameters of another shape instead of refusing them.
 
     Raises:
-        CheckpointError: If the file is missing or damaged, a shape does not fit, or the encoder's own weights are absent.
+        CheckpointError: If a file is missing or damaged, a shape does not fit, or the encoder's own weights are absent.
     """
-    path = hub.locate(name, (WEIGHTS_FILE,))[WEIGHTS_FILE]
-    stored = read_tensors(path)
+    stored = read_weights(name)
     found = {ours: array for key, array in stored.tensors.items() if (ours := from_disk_name(key)) is not None}
     wanted = heads_on_disk(found, config.architectures) if heads is None else heads
     expected = {parameter.name: parameter.shape for parameter in list_parameters(config, wanted)}
-    for key in expected.keys() & found.keys():
-        if found[key].shape != expected[key]:
-            raise CheckpointError(
-                f"{key} must have the shape {expected[key]} that the configuration gives",
-                received=f"{found[key].shape} in {path}",
-                fix="use the config.json that came with the weights",
-            )
-    missing = tuple(key for key in expected if key not in found)
-    body = [key for key in missing if key.startswith(("albert.embeddings.", "albert.encoder."))]
+    mismatched = tuple(key for key, shape in expected.items() if key in found and found[key].shape != shape)
+    for key in mismatched:
+        if key.startswith(_BODY) or not ignore_mismatched_sizes:
+            raise _misfit(key, expected[key], found[key].shape, stored.origin)
+    missing = tuple(key for key in expected if key not in found or key in mismatched)
+    body = [key for key in missing if key.startswith(_BODY)]
     if body:
         raise CheckpointError(
-            "a checkpoint must hold the whole encoder", received=f"{path}, which lacks {body[0]} and {len(body) - 1} more"
+            "a checkpoint must hold the whole encoder",
+            received=f"{stored.origin}, which lacks {body[0]} and {len(body) - 1} more",
         )
     return LoadedParameters(
-        parameters={key: np.asarray(found[key], dtype=np.float32) for key in expected if key in found},
+        parameters={key: np.asarray(found[key], dtype=np.float32) for key in expected if key not in missing},
         missing=missing,
         unexpected=tuple(key for key in found if key not in expected),
         dtype=stored.dtype,
+        mismatched=mismatched,
+    )
+
+
+def _misfit(name: str, expected: tuple[int, ...], received: tuple[int, ...], origin: str) -> CheckpointError:
+    """The error for a parameter of another shape: a head's may be started anew, the encoder's may not."""
+    anew = "ignore_mismatched_sizes=True to start it at random"
+    if name.startswith(_BODY):
+        fix = "use the config.json that came with the weights"
+    elif name.startswith("classifier.") and received:
+        fix = f"give num_labels={received[0]} to keep the file's head, or {anew}"
+    else:
+        fix = f"give {anew}"
+    return CheckpointError(
+        f"{name} must have the shape {expected} that the configuration gives", received=f"{received} in {origin}", fix=fix
     )
 
 
@@ -138,8 +155,7 @@ def find_heads(name: Name) -> tuple[Head, ...]:
     Args:
         name: A directory, an embedded model, a published name or a hub id, or a :class:`~albertkit.hub.Source`.
     """
-    stored = read_tensors(hub.locate(name, (WEIGHTS_FILE,))[WEIGHTS_FILE])
-    return heads_on_disk(stored.tensors, AlbertConfig.from_pretrained(name).architectures)
+    return heads_on_disk(read_weights(name).tensors, AlbertConfig.from_pretrained(name).architectures)
 
 
 def save_checkpoint(

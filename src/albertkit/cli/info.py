@@ -1,11 +1,15 @@
-"""Describe a checkpoint: its sizes, parameters by part, heads, vocabulary, number type and checksum."""
+"""Describe a checkpoint: its sizes, parameters by part, heads and their tasks, vocabulary, number type and checksum."""
 
 from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
 from albertkit.hub import DEFAULT_MODEL, Source
+
+if TYPE_CHECKING:
+    from albertkit.checkpoints.parameters import Head
 
 __all__ = ["add_arguments", "run"]
 
@@ -25,33 +29,48 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="directory, embedded model or hub id (default: %(default)s)",
     )
     parser.add_argument("--revision", metavar="REVISION", help="branch, tag or commit of a hub repository")
+    parser.add_argument("--allow-pickle", action="store_true", help="read pytorch_model.bin where there is no safetensors file")
     parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
 
 
 def run(arguments: Namespace) -> int:
     """Run the command and return its exit status."""
     from albertkit.checkpoints.describe import describe_checkpoint
+    from albertkit.checkpoints.parameters import HEADS
     from albertkit.tokenization import AlbertTokenizer
 
-    source = Source(arguments.model, arguments.revision)
+    source = Source(arguments.model, arguments.revision, allow_pickle=arguments.allow_pickle)
     found = describe_checkpoint(source)
     tokenizer = AlbertTokenizer.from_pretrained(source)
     if arguments.json:
         print(json.dumps(found.to_dict() | {"tokens": len(tokenizer)}, ensure_ascii=False, indent=2))
         return 0
     total = sum(found.parameters.values())
+    tasks = _tasks_by_head()
     rows = [
         ("checkpoint", found.location),
         ("format", f"{found.format}, {found.dtype}, {found.bytes:,} bytes"),
         ("sha256", found.sha256),
-        ("heads", ", ".join(found.heads) or "none"),
-        ("heads missing", ", ".join(found.missing_heads) or "none"),
         ("vocabulary", f"{len(tokenizer):,} tokens, {'lower-cased' if tokenizer.do_lower_case else 'cased'}"),
         ("files", ", ".join(found.files)),
     ]
     print("\n".join(f"{label:16} {value}" for label, value in rows))
+    for title, is_there in (("heads", True), ("heads it lacks", False)):
+        heads = [head for head in HEADS if (head in found.heads) is is_there]
+        print("\n".join([f"\n{title}", *(f"  {head:24} {tasks[head]}" for head in heads)] if heads else [f"\n{title}: none"]))
     print("\nconfiguration")
     print("\n".join(f"  {name:24} {getattr(found.config, name)}" for name in _SIZES))
     print(f"\nparameters{total:>35,}")
     print("\n".join(f"  {part:24} {count:>18,}  {count / total:6.1%}" for part, count in found.parameters.items()))
     return 0
+
+
+def _tasks_by_head() -> dict[Head, str]:
+    """What each head is for: the tasks that read it."""
+    from albertkit.checkpoints.parameters import HEADS
+    from albertkit.pipelines import PIPELINES
+
+    read_by = {name: (kind.head, *getattr(kind, "other_heads", ())) for name, kind in PIPELINES.items()}
+    tasks = {head: ", ".join(name for name, heads in read_by.items() if head in heads) for head in HEADS}
+    tasks["pooler"] = "read by the heads for sequences: sentence order, classification, choices"
+    return tasks

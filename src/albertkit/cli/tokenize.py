@@ -6,7 +6,7 @@ import json
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
-from albertkit.cli.model_arguments import add_text_arguments, read_texts
+from albertkit.cli.records import add_text_arguments, read_texts
 from albertkit.hub import DEFAULT_MODEL
 
 if TYPE_CHECKING:

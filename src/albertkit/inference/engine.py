@@ -15,6 +15,7 @@ from albertkit.config import AlbertConfig
 from albertkit.errors import InputError
 from albertkit.hub import Name, Source
 from albertkit.inference.batching import TokenBatch
+from albertkit.outputs import QuestionAnsweringWithAnswerabilityOutput
 
 __all__ = ["ENGINES", "SWITCH_TOKENS", "Engine", "load_engine"]
 
@@ -31,6 +32,11 @@ class Engine(Protocol):
     @property
     def config(self) -> AlbertConfig:
         """The model's configuration."""
+        ...
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The heads that the model has."""
         ...
 
     @property
@@ -52,6 +58,22 @@ class Engine(Protocol):
 
         Raises:
             CheckpointError: If the model has no such head.
+            InputError: If the head is answerability, which :meth:`answer_spans` asks.
+        """
+        ...
+
+    def answer_spans(self, batch: TokenBatch, allowed: np.ndarray) -> QuestionAnsweringWithAnswerabilityOutput:
+        """The five likeliest starts of an answer with the five likeliest ends of each, and whether there is one.
+
+        Args:
+            batch: Questions with their passages.
+            allowed: ``[T]`` bool, where an answer may start and end: ``[CLS]`` and the passage.
+
+        Returns:
+            Arrays; places count from the first token of their sequence, and a log-probability of -1e30 marks one that is none.
+
+        Raises:
+            CheckpointError: If the model has no answerability head.
         """
         ...
 
@@ -103,6 +125,7 @@ class AutoEngine:
         self._load_second: Callable[[], Engine] | None = load_second
         self._tokens = 0
         self.config = first.config
+        self.heads = first.heads
 
     @property
     def name(self) -> str:
@@ -122,6 +145,10 @@ class AutoEngine:
     def logits(self, head: Head, batch: TokenBatch, positions: np.ndarray | None = None) -> np.ndarray:
         """See :class:`Engine`."""
         return self._engine_for(batch).logits(head, batch, positions)
+
+    def answer_spans(self, batch: TokenBatch, allowed: np.ndarray) -> QuestionAnsweringWithAnswerabilityOutput:
+        """See :class:`Engine`."""
+        return self._engine_for(batch).answer_spans(batch, allowed)
 
 
 def _load_torch(name: Name, head: Head | None, device: str | None, dtype: str | None) -> Engine:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from albertkit.checkpoints.parameters import Head
-from albertkit.errors import CheckpointError
+from albertkit.errors import CheckpointError, InputError
 
-__all__ = ["POOLED_HEADS", "require_head"]
+__all__ = ["POOLED_HEADS", "require_head", "require_scores"]
 
 POOLED_HEADS: tuple[Head, ...] = ("sentence_order", "sequence_classification", "multiple_choice")
 """The heads that read the pooled first position; all others read every token."""
@@ -19,3 +19,13 @@ def require_head(head: Head | None, heads: tuple[Head, ...]) -> None:
             received=f"one with {', '.join(heads) or 'the encoder alone'}",
             fix="name a model that was fine-tuned for it; albertkit info tells what a checkpoint holds",
         )
+
+
+def require_scores(head: Head, heads: tuple[Head, ...]) -> None:
+    """:func:`require_head` for a head that gives a row of scores; an :class:`~albertkit.errors.InputError` for answerability."""
+    if head == "answerability":
+        raise InputError(
+            "logits are one row of scores for each token or sequence, which the answerability head does not give",
+            fix="call answer_spans",
+        )
+    require_head(head, heads)

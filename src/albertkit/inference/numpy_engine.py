@@ -9,8 +9,9 @@ from albertkit.checkpoints.parameters import Head
 from albertkit.config import AlbertConfig
 from albertkit.hub import Name
 from albertkit.inference.batching import TokenBatch
-from albertkit.inference.heads import require_head
+from albertkit.inference.heads import require_head, require_scores
 from albertkit.models.numpy import AlbertNumPy
+from albertkit.outputs import QuestionAnsweringWithAnswerabilityOutput
 
 __all__ = ["NumPyEngine"]
 
@@ -54,5 +55,10 @@ class NumPyEngine:
 
     def logits(self, head: Head, batch: TokenBatch, positions: np.ndarray | None = None) -> np.ndarray:
         """See :class:`~albertkit.inference.engine.Engine`."""
-        require_head(head, self.heads)
+        require_scores(head, self.heads)
         return self.model.logits(head, self.hidden_states(batch), batch.cu_seqlens, positions)
+
+    def answer_spans(self, batch: TokenBatch, allowed: np.ndarray) -> QuestionAnsweringWithAnswerabilityOutput:
+        """See :class:`~albertkit.inference.engine.Engine`."""
+        require_head("answerability", self.heads)
+        return self.model.answer_spans(self.hidden_states(batch), batch.cu_seqlens, allowed)

@@ -10,18 +10,35 @@ from albertkit.checkpoints.parameters import Head
 from albertkit.errors import InputError
 from albertkit.hub import Name
 from albertkit.inference.batching import TokenBatch
-from albertkit.inference.heads import POOLED_HEADS, require_head
-from albertkit.models.torch import AlbertForMaskedLM, AlbertForPreTraining, AlbertModel, AlbertPreTrainedModel
-from albertkit.outputs import BaseModelOutputWithPooling
+from albertkit.inference.heads import POOLED_HEADS, require_head, require_scores
+from albertkit.models.torch import (
+    AlbertForMaskedLM,
+    AlbertForMultipleChoice,
+    AlbertForPreTraining,
+    AlbertForQuestionAnswering,
+    AlbertForQuestionAnsweringWithAnswerability,
+    AlbertForSequenceClassification,
+    AlbertForTokenClassification,
+    AlbertModel,
+    AlbertPreTrainedModel,
+)
+from albertkit.models.torch.loading import find_dtype, move
+from albertkit.models.torch.packing import unpack
+from albertkit.outputs import BaseModelOutputWithPooling, QuestionAnsweringWithAnswerabilityOutput
 
 __all__ = ["TorchEngine"]
 
-_MODELS: dict[Head, type[AlbertPreTrainedModel]] = {
-    "pooler": AlbertModel,
-    "masked_lm": AlbertForMaskedLM,
-    "sentence_order": AlbertForPreTraining,
+_MODELS: dict[Head, tuple[type[AlbertPreTrainedModel], str]] = {
+    "pooler": (AlbertModel, "pooler"),
+    "masked_lm": (AlbertForMaskedLM, "predictions"),
+    "sentence_order": (AlbertForPreTraining, "sop_classifier"),
+    "sequence_classification": (AlbertForSequenceClassification, "classifier"),
+    "multiple_choice": (AlbertForMultipleChoice, "classifier"),
+    "token_classification": (AlbertForTokenClassification, "classifier"),
+    "question_answering": (AlbertForQuestionAnswering, "qa_outputs"),
+    "answerability": (AlbertForQuestionAnsweringWithAnswerability, "answer_class"),
 }
-_MODULES: dict[Head, str] = {"masked_lm": "predictions", "sentence_order": "sop_classifier"}
+"""Head → the smallest model that has it, and the head's name there."""
 
 
 class TorchEngine:
@@ -46,14 +63,10 @@ class TorchEngine:
         if not isinstance(model, AlbertPreTrainedModel):
             raise InputError("the torch engine runs albertkit's own models", received=f"a {type(model).__name__}")
         require_head(head, model.heads)
-        wanted = None if dtype in (None, "auto") else getattr(torch, str(dtype), None)
-        if wanted is not None and not (isinstance(wanted, torch.dtype) and wanted.is_floating_point):
-            raise InputError("dtype must be float32, bfloat16, float16 or auto", received=repr(dtype))
-        try:
-            self.model = model.to(device=device, dtype=wanted).eval()
-        except (RuntimeError, AssertionError) as error:
-            raise InputError("device must be one that PyTorch has here", received=f"{device} ({error})", fix="try cpu") from None
+        move(model, device, None if dtype in (None, "auto") else find_dtype(dtype))
+        self.model = model.eval()
         self.config = model.config
+        self.heads = model.heads
         self.encoder: AlbertModel = model if isinstance(model, AlbertModel) else model.albert  # type: ignore[assignment]
 
     @classmethod
@@ -72,7 +85,7 @@ class TorchEngine:
         if head is None:
             return cls(AlbertModel.from_pretrained(name, dtype=dtype, add_pooling_layer=False), device=device)
         require_head(head, find_heads(name))
-        return cls(_MODELS[head].from_pretrained(name, dtype=dtype), head, device=device)
+        return cls(_MODELS[head][0].from_pretrained(name, dtype=dtype), head, device=device)
 
     def hidden_states(self, batch: TokenBatch) -> np.ndarray:
         """See :class:`~albertkit.inference.engine.Engine`."""
@@ -81,13 +94,29 @@ class TorchEngine:
     @torch.inference_mode()
     def logits(self, head: Head, batch: TokenBatch, positions: np.ndarray | None = None) -> np.ndarray:
         """See :class:`~albertkit.inference.engine.Engine`."""
-        require_head(head, self.model.heads)
+        require_scores(head, self.heads)
         encoded = self._encode(batch)
         tokens = encoded.pooler_output if head in POOLED_HEADS else encoded.last_hidden_state
         if positions is not None:
             tokens = tokens.index_select(0, torch.from_numpy(positions).to(tokens.device))
-        module = self.model.get_submodule(_MODULES[head])
+        module = self.model.get_submodule(_MODELS[head][1])
         return _to_numpy(module(tokens, self.model.get_input_embeddings().weight) if head == "masked_lm" else module(tokens))
+
+    @torch.inference_mode()
+    def answer_spans(self, batch: TokenBatch, allowed: np.ndarray) -> QuestionAnsweringWithAnswerabilityOutput:
+        """See :class:`~albertkit.inference.engine.Engine`; padded, since the beam's probabilities run along each sequence."""
+        require_head("answerability", self.heads)
+        columns = (batch.input_ids, np.ones_like(batch.input_ids), batch.token_type_ids, ~allowed)
+        boundaries = torch.from_numpy(batch.cu_seqlens)
+        ids, mask, types, barred = (unpack(torch.from_numpy(column), boundaries).to(self.model.device) for column in columns)
+        found: QuestionAnsweringWithAnswerabilityOutput = self.model(ids, mask, types, p_mask=barred, return_dict=True)
+        return QuestionAnsweringWithAnswerabilityOutput(
+            start_top_log_probs=_to_numpy(found.start_top_log_probs),
+            start_top_index=_to_numpy(found.start_top_index),
+            end_top_log_probs=_to_numpy(found.end_top_log_probs),
+            end_top_index=_to_numpy(found.end_top_index),
+            cls_logits=_to_numpy(found.cls_logits),
+        )
 
     @torch.inference_mode()
     def _encode(self, batch: TokenBatch) -> BaseModelOutputWithPooling:
@@ -102,4 +131,4 @@ class TorchEngine:
 
 
 def _to_numpy(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.float().cpu().numpy()
+    return (tensor.float() if tensor.is_floating_point() else tensor).cpu().numpy()

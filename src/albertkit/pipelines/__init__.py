@@ -7,17 +7,66 @@ from pathlib import Path
 from typing import Any
 
 from albertkit.checkpoints.huggingface import find_heads
-from albertkit.checkpoints.parameters import Head
+from albertkit.checkpoints.parameters import PRETRAINING_HEADS, Head
 from albertkit.errors import InputError, suggest
 from albertkit.hub import DEFAULT_MODEL, Name, Source
 from albertkit.inference import load_engine
 from albertkit.pipelines.base import Options, Pipeline, RunSettings
+from albertkit.pipelines.feature_extraction import FeatureExtractionOptions, FeatureExtractionPipeline
 from albertkit.pipelines.fill_mask import FillMaskOptions, FillMaskPipeline
+from albertkit.pipelines.multiple_choice import MultipleChoiceOptions, MultipleChoicePipeline
+from albertkit.pipelines.pseudo_log_likelihood import PseudoLogLikelihoodOptions, PseudoLogLikelihoodPipeline
+from albertkit.pipelines.question_answering import QuestionAnsweringOptions, QuestionAnsweringPipeline
+from albertkit.pipelines.sentence_order import SentenceOrderPipeline
+from albertkit.pipelines.sentence_similarity import SentenceSimilarityOptions, SentenceSimilarityPipeline
+from albertkit.pipelines.text_classification import TextClassificationOptions, TextClassificationPipeline
+from albertkit.pipelines.token_classification import TokenClassificationOptions, TokenClassificationPipeline
+from albertkit.pipelines.zero_shot_classification import ZeroShotClassificationOptions, ZeroShotClassificationPipeline
 from albertkit.tokenization import AlbertTokenizer
 
-__all__ = ["ALIASES", "PIPELINES", "FillMaskOptions", "FillMaskPipeline", "Options", "Pipeline", "RunSettings", "pipeline"]
+__all__ = [
+    "ALIASES",
+    "PIPELINES",
+    "FeatureExtractionOptions",
+    "FeatureExtractionPipeline",
+    "FillMaskOptions",
+    "FillMaskPipeline",
+    "MultipleChoiceOptions",
+    "MultipleChoicePipeline",
+    "Options",
+    "Pipeline",
+    "PseudoLogLikelihoodOptions",
+    "PseudoLogLikelihoodPipeline",
+    "QuestionAnsweringOptions",
+    "QuestionAnsweringPipeline",
+    "RunSettings",
+    "SentenceOrderPipeline",
+    "SentenceSimilarityOptions",
+    "SentenceSimilarityPipeline",
+    "TextClassificationOptions",
+    "TextClassificationPipeline",
+    "TokenClassificationOptions",
+    "TokenClassificationPipeline",
+    "ZeroShotClassificationOptions",
+    "ZeroShotClassificationPipeline",
+    "pipeline",
+]
 
-PIPELINES: dict[str, type[Pipeline[Any]]] = {kind.task: kind for kind in (FillMaskPipeline,)}
+PIPELINES: dict[str, type[Pipeline[Any]]] = {
+    kind.task: kind
+    for kind in (
+        FillMaskPipeline,
+        TextClassificationPipeline,
+        TokenClassificationPipeline,
+        QuestionAnsweringPipeline,
+        ZeroShotClassificationPipeline,
+        FeatureExtractionPipeline,
+        SentenceSimilarityPipeline,
+        MultipleChoicePipeline,
+        SentenceOrderPipeline,
+        PseudoLogLikelihoodPipeline,
+    )
+}
 """Task, by the hub's name → its pipeline."""
 
 ALIASES = {"ner": "token-classification", "sentiment-analysis": "text-classification"}
@@ -77,13 +126,13 @@ def pipeline(
         model = Source.of(model or DEFAULT_MODEL, revision, token=token, allow_pickle=allow_pickle)
     kind = _find_pipeline(task, model)
     settings = RunSettings(token_budget=token_budget, batch_size=batch_size, progress=progress, errors=errors)
-    chosen = kind.options_class().changed(**options)
+    chosen = kind.make_options(model if isinstance(model, Source) else None, **options)
     if tokenizer is None and not isinstance(model, Source):
         raise InputError("a model object needs its tokenizer", received="none", fix="give tokenizer=… too")
     wanted = dtype if dtype is not None else torch_dtype
     loaded = load_engine(
         model,
-        kind.head,
+        next((head for head in kind.other_heads if head in _find_heads(model)), kind.head),
         engine=engine,
         device=_name_device(device, device_map),
         dtype=None if wanted is None else str(wanted).removeprefix("torch."),
@@ -101,13 +150,18 @@ def _find_pipeline(task: str | None, model: Any) -> type[Pipeline[Any]]:
     """The pipeline of a task; without one, of the head that the model has."""
     name = ALIASES.get(str(task), task)
     if name is None:
-        heads: tuple[Head, ...] = find_heads(model) if isinstance(model, Source) else getattr(model, "heads", ())
-        by_head = {kind.head: kind.task for kind in reversed(PIPELINES.values())}
-        name = next((by_head[head] for head in reversed(heads) if head in by_head), "feature-extraction")
+        by_head = {head: kind.task for kind in reversed(PIPELINES.values()) for head in (kind.head, *kind.other_heads)}
+        heads = sorted(_find_heads(model), key=PRETRAINING_HEADS.__contains__)  # what it was fine-tuned for first
+        name = next((by_head[head] for head in heads if head in by_head), "feature-extraction")
     if name not in PIPELINES:
         names = (*PIPELINES, *ALIASES)
         raise InputError(f"task must be one of {', '.join(names)}", received=repr(task), fix=suggest(task, names))
     return PIPELINES[name]
+
+
+def _find_heads(model: Any) -> tuple[Head, ...]:
+    heads: tuple[Head, ...] = find_heads(model) if isinstance(model, Source) else getattr(model, "heads", ())
+    return heads
 
 
 def _name_device(device: Any, device_map: str | None) -> str | None:

@@ -18,10 +18,11 @@ import numpy as np
 from albertkit import optional
 from albertkit.checkpoints.parameters import Head
 from albertkit.errors import InputError, suggest
+from albertkit.hub import Source
 from albertkit.inference import Engine, TokenBatch, plan_batches
 from albertkit.tokenization import AlbertTokenizer
 
-__all__ = ["UNSET", "Field", "Options", "Pipeline", "Rows", "RunSettings", "Unset", "shorten"]
+__all__ = ["UNSET", "Field", "Options", "Pipeline", "Rows", "RunSettings", "Unset", "require_count", "shorten"]
 
 _WINDOW = 1024  # inputs looked at together
 _WINDOW_CHARACTERS = 1 << 17  # and their characters: what the outputs of a window weigh is bounded too
@@ -80,10 +81,8 @@ class RunSettings:
     """``"raise"``: an input that cannot be used ends the call; ``"return"``: its answer is the :class:`InputError`."""
 
     def __post_init__(self) -> None:
-        for name in ("token_budget", "batch_size"):
-            value = getattr(self, name)
-            if value is not None and (type(value) is not int or value < 1):
-                raise InputError(f"{name} must be a positive whole number", received=repr(value))
+        require_count("token_budget", self.token_budget)
+        require_count("batch_size", self.batch_size, or_none=True)
         if self.errors not in ("raise", "return"):
             raise InputError('errors must be "raise" or "return"', received=repr(self.errors))
 
@@ -126,6 +125,8 @@ class Pipeline(ABC, Generic[AnyOptions]):
     """The hub's name of the task."""
     head: ClassVar[Head | None]
     """The head that the task needs; ``None``: hidden states alone."""
+    other_heads: ClassVar[tuple[Head, ...]] = ()
+    """Heads that do as well, and are taken where the model has them."""
     fields: ClassVar[Mapping[str, Field]] = {"text": Field()}
     """Parts of an input by name. Where the first is the only one required, a bare string is an input too."""
     options_class: ClassVar[type[Options]]
@@ -149,10 +150,28 @@ class Pipeline(ABC, Generic[AnyOptions]):
         self.options: AnyOptions = self.options_class() if options is None else options  # type: ignore[assignment]
         self.settings = settings or RunSettings()
 
+    @classmethod
+    def make_options(cls, source: Source | None, **given: Any) -> Options:
+        """The options of a pipeline that is about to be made.
+
+        Args:
+            source: The checkpoint, whose files may set other defaults; ``None`` for a model object.
+            given: Options by name.
+
+        Raises:
+            InputError: If a name is no option of the task, or a value is impossible.
+        """
+        return cls.options_class().changed(**given)
+
     @property
     def longest(self) -> int:
         """Most tokens of a sequence, special tokens included."""
         return self.engine.config.max_position_embeddings
+
+    @property
+    def room(self) -> int:
+        """Most tokens of what a longer text is cut to, special tokens included."""
+        return min(self.longest, self.tokenizer.model_max_length)
 
     @abstractmethod
     def _answer(self, records: list[Record], options: AnyOptions) -> list[Any]:
@@ -163,7 +182,8 @@ class Pipeline(ABC, Generic[AnyOptions]):
     def _run(self, inputs: Any, options: AnyOptions) -> Any:
         """Answer one input, a list of them (a list of answers), or any other iterable (an iterator of answers)."""
         if isinstance(inputs, str | Mapping):
-            return next(iter(self._stream([inputs], options)))
+            (answer,) = self._stream([inputs], options)
+            return answer
         if isinstance(inputs, Sequence):
             return list(self._stream(inputs, options))
         if isinstance(inputs, Iterable):
@@ -219,27 +239,32 @@ class Pipeline(ABC, Generic[AnyOptions]):
 
     # ------------------------------------------------------------ one window
 
-    def _encode(self, texts: list[str], pairs: list[str] | None = None, *, truncation: bool = False) -> Rows:
+    def _encode(self, texts: list[str], pairs: list[str] | None = None, *, truncation: bool | str = False) -> Rows:
         """Rows of texts or of pairs.
 
         Args:
             texts: The first texts.
             pairs: The second ones.
-            truncation: Cut what the model cannot read; it is refused otherwise.
+            truncation: Cut what the model or the tokenizer's ``model_max_length`` has no room for, or the tokenizer's strategy
+                for it (``"only_first"``); what the model cannot read is refused otherwise.
 
         Raises:
             InputError: If a text is no valid Unicode, or too long.
         """
-        limit = {"truncation": True, "max_length": self.longest} if truncation else {}
+        limit = {"truncation": truncation, "max_length": self.room} if truncation else {}
         encoded = self.tokenizer(texts, pairs, return_attention_mask=False, **limit)  # type: ignore[arg-type]
         for ids, text in zip(encoded["input_ids"], texts, strict=True):
-            if len(ids) > self.longest:
-                raise InputError(
-                    f"a text must fit in max_position_embeddings={self.longest} tokens, [CLS] and [SEP] included",
-                    received=f"{len(ids)} tokens in {shorten(text)}",
-                    fix=self.too_long,
-                )
+            self._require_fit(len(ids), text)
         return Rows(encoded["input_ids"], encoded["token_type_ids"])
+
+    def _require_fit(self, length: int, text: str) -> None:
+        """Refuse a text of more tokens than the model can read."""
+        if length > self.longest:
+            raise InputError(
+                f"a text must fit in max_position_embeddings={self.longest} tokens, [CLS] and [SEP] included",
+                received=f"{length} tokens in {shorten(text)}",
+                fix=self.too_long,
+            )
 
     too_long: ClassVar[str] = "shorten it, or cut it with truncation=True"
     """What to do about a text that is too long."""
@@ -269,6 +294,12 @@ class Pipeline(ABC, Generic[AnyOptions]):
             for number, (start, stop) in zip(numbers, itertools.pairwise(batch.cu_seqlens), strict=True):
                 found[number] = outputs[start:stop]
         return found
+
+
+def require_count(name: str, value: int | None, *, or_none: bool = False) -> None:
+    """Raise :class:`InputError` unless ``value`` is a positive whole number, or ``None`` where that is one of its values."""
+    if not (or_none and value is None) and (type(value) is not int or value < 1):
+        raise InputError(f"{name} must be a positive whole number{' or None' if or_none else ''}", received=repr(value))
 
 
 def shorten(text: str) -> str:

@@ -1,7 +1,8 @@
-"""``fill-mask``: the most likely tokens at each ``[MASK]``, in the answer form of the Hugging Face hub."""
+"""``fill-mask``: the most likely tokens at each ``[MASK]``, in the hub's answer form, or at all of them jointly."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,10 +11,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from albertkit.checkpoints.parameters import Head
-from albertkit.errors import InputError
-from albertkit.pipelines.base import UNSET, Options, Pipeline, Record, Unset, shorten
+from albertkit.errors import InputError, suggest
+from albertkit.pipelines.base import UNSET, Options, Pipeline, Record, Rows, Unset, require_count, shorten
+from albertkit.pipelines.joint_decoding import Candidates, Hypothesis, extend
+from albertkit.pipelines.probabilities import softmax
 
 __all__ = ["FillMaskOptions", "FillMaskPipeline"]
+
+_FORMS = ("hub", "card")
+_BEAM = 8  # hypotheses per text that joint decoding keeps at least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,21 +27,30 @@ class FillMaskOptions(Options):
     """Options of ``fill-mask``.
 
     Raises:
-        InputError: If ``top_k`` is not positive.
+        InputError: If a value is impossible.
     """
 
     top_k: int = 5
-    """Answers per mask, best first."""
+    """Answers per mask, or per text where masks are filled jointly, best first."""
     targets: str | Sequence[str] | None = None
-    """Words to choose from, in place of the whole vocabulary; a word of several pieces counts by its first."""
+    """Words to choose from, in place of the whole vocabulary, at every mask. A word of several pieces counts by its first."""
+    joint: bool = False
+    """Fill the masks of a text together, not each for itself (:mod:`~albertkit.pipelines.joint_decoding`)."""
+    answer_form: str = "hub"
+    """``"hub"``, or ``"card"``: as ALBERT's model cards show it, sequences with special tokens and words with their ``▁``."""
 
     def __post_init__(self) -> None:
-        if type(self.top_k) is not int or self.top_k < 1:
-            raise InputError("top_k must be a positive whole number", received=repr(self.top_k))
+        require_count("top_k", self.top_k)
+        if self.answer_form not in _FORMS:
+            raise InputError(
+                f"answer_form must be one of {', '.join(_FORMS)}",
+                received=repr(self.answer_form),
+                fix=suggest(self.answer_form, _FORMS),
+            )
 
 
 class FillMaskPipeline(Pipeline[FillMaskOptions]):
-    """Fills masked positions, each on its own."""
+    """Fills masked positions."""
 
     task = "fill-mask"
     head: ClassVar[Head | None] = "masked_lm"
@@ -47,7 +62,9 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
         inputs: str | Iterable[str],
         *,
         top_k: int | Unset = UNSET,
-        targets: str | Sequence[str] | None | Unset = UNSET,
+        targets: str | Sequence[str] | Unset | None = UNSET,
+        joint: bool | Unset = UNSET,
+        answer_form: str | Unset = UNSET,
     ) -> Any:
         """Fill every mask of one text or of several.
 
@@ -55,78 +72,123 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
             inputs: A text, a list of texts, or any other iterable of them, each with at least one mask token.
             top_k: See :class:`FillMaskOptions`.
             targets: See :class:`FillMaskOptions`.
+            joint: See :class:`FillMaskOptions`.
+            answer_form: See :class:`FillMaskOptions`.
 
         Returns:
             For one text (or a list of one, as users of the hub's pipelines expect): a list of answers
             ``{"score", "token", "token_str", "sequence"}``; a list of such lists where the text has several masks.
+            With ``joint`` always one list, of ``{"score", "tokens", "token_strs", "sequence"}`` with a token for each mask.
             For a list of texts: a list with one of these per text; for another iterable an iterator of them.
 
         Raises:
             InputError: If a text has no mask or is too long, or an option is impossible.
         """
-        answers = self._run(inputs, self.options.changed(top_k=top_k, targets=targets))
+        options = self.options.changed(top_k=top_k, targets=targets, joint=joint, answer_form=answer_form)
+        for word, ids in self._find_targets(options.targets or ()):
+            if len(ids) > 1:
+                first = self.tokenizer.decode(ids[:1])
+                warnings.warn(f"the target {word!r} is no single token of the vocabulary; {first!r} stands for it", stacklevel=2)
+        if options.targets is not None and not options.targets:
+            raise InputError("targets must name at least one word", received="none")
+        answers = self._run(inputs, options)
         return answers[0] if isinstance(inputs, Sequence) and not isinstance(inputs, str) and len(inputs) == 1 else answers
 
     def _answer(self, records: list[Record], options: FillMaskOptions) -> list[Any]:
         texts = [record["text"] for record in records]
-        allowed = None if options.targets is None else self._target_ids(options.targets)
         rows = self._encode(texts)
         for text, ids in zip(texts, rows.input_ids, strict=True):
-            self._require_mask(text, ids)
-        answers: list[list[Any]] = [[] for _ in texts]
-        for numbers, batch in self._batches(rows):
-            positions = np.flatnonzero(batch.input_ids == self.tokenizer.mask_token_id)
-            logits = self.engine.logits("masked_lm", batch, positions)
-            owners = np.searchsorted(batch.cu_seqlens, positions, side="right") - 1
-            for row, owner in enumerate(owners):
-                number = numbers[owner]
-                place = int(positions[row] - batch.cu_seqlens[owner])
-                answers[number].append(self._best(logits[row], list(rows.input_ids[number]), place, options.top_k, allowed))
+            if self.tokenizer.mask_token_id not in ids:
+                raise InputError(
+                    f"a text must hold the mask token {self.tokenizer.mask_token}",
+                    received=shorten(text),
+                    fix=f"put {self.tokenizer.mask_token} where a word is to be found",
+                )
+        allowed = np.arange(len(self.tokenizer))
+        if options.targets:
+            allowed = np.unique([ids[0] for _word, ids in self._find_targets(options.targets)])
+        return (self._fill_together if options.joint else self._fill_apart)(rows, allowed, options)
+
+    def _fill_apart(self, rows: Rows, allowed: np.ndarray, options: FillMaskOptions) -> list[Any]:
+        """Each mask on its own, all others masked."""
+        answers: list[Any] = []
+        for ids, masks in zip(rows.input_ids, self._score_masks(rows, allowed, options.top_k), strict=True):
+            skip = len(masks) == 1  # else the other masks would be skipped too
+            answers.append([])
+            for place, candidates in masks.items():
+                found = []
+                for token, probability in candidates:
+                    answer = {"score": probability, "token": token, "token_str": self._name(token, options)}
+                    filled = [*ids[:place], token, *ids[place + 1 :]]
+                    found.append(answer | {"sequence": self._spell(filled, options, skip_special_tokens=skip)})
+                answers[-1].append(found)
         return [masks[0] if len(masks) == 1 else masks for masks in answers]
 
-    def _best(
-        self, logits: np.ndarray, ids: list[int], place: int, top_k: int, allowed: np.ndarray | None
-    ) -> list[dict[str, Any]]:
-        """The best answers for the mask at ``place`` of one sequence; ``logits [V]``."""
-        logits = logits[: len(self.tokenizer)].astype(np.float64)
-        probabilities = np.exp(logits - logits.max())
-        probabilities /= probabilities.sum()
-        candidates = np.arange(len(logits)) if allowed is None else allowed
-        best = candidates[np.argsort(-probabilities[candidates], kind="stable")[:top_k]]
-        single = ids.count(self.tokenizer.mask_token_id) == 1
-        answers = []
-        for token in best.tolist():
-            filled = [*ids[:place], token, *ids[place + 1 :]]
-            answers.append(
-                {
-                    "score": float(probabilities[token]),
-                    "token": token,
-                    "token_str": self.tokenizer.decode([token]),
-                    "sequence": self.tokenizer.decode(filled, skip_special_tokens=single),
-                }
-            )
+    def _fill_together(self, rows: Rows, allowed: np.ndarray, options: FillMaskOptions) -> list[Any]:
+        """All masks of a text by a beam search, a step of which fills one mask of every hypothesis of every text."""
+        width = max(options.top_k, _BEAM)
+        masks = [
+            tuple(place for place, token in enumerate(ids) if token == self.tokenizer.mask_token_id) for ids in rows.input_ids
+        ]
+        beams = [[Hypothesis(tuple(ids), places)] for ids, places in zip(rows.input_ids, masks, strict=True)]
+        while unfinished := [number for number, beam in enumerate(beams) if beam[0].places]:
+            ids = [hypothesis.ids for number in unfinished for hypothesis in beams[number]]
+            types = [rows.token_type_ids[number] for number in unfinished for _hypothesis in beams[number]]
+            scored = iter(self._score_masks(Rows(ids, types), allowed, width))
+            for number in unfinished:
+                beams[number] = extend([(hypothesis, next(scored)) for hypothesis in beams[number]], width)
+        answers: list[Any] = []
+        for places, beam in zip(masks, beams, strict=True):
+            answers.append([])
+            for hypothesis in beam[: options.top_k]:
+                tokens = [hypothesis.ids[place] for place in places]
+                answers[-1].append({
+                    "score": math.exp(hypothesis.log_probability),
+                    "tokens": tokens,
+                    "token_strs": [self._name(token, options) for token in tokens],
+                    "sequence": self._spell(hypothesis.ids, options, skip_special_tokens=True),
+                })  # fmt: skip
         return answers
 
-    def _require_mask(self, text: str, ids: Sequence[int]) -> None:
-        """Refuse a text without a mask."""
-        if self.tokenizer.mask_token_id not in ids:
-            raise InputError(
-                f"a text must hold the mask token {self.tokenizer.mask_token}",
-                received=shorten(text),
-                fix=f"put {self.tokenizer.mask_token} where a word is to be found",
-            )
+    def _score_masks(self, rows: Rows, allowed: np.ndarray, count: int) -> list[dict[int, Candidates]]:
+        """For each row its masks: place in the row → the likeliest of the allowed tokens, with their probability among all."""
+        found: list[dict[int, Candidates]] = [{} for _ids in rows.input_ids]
+        for numbers, batch in self._batches(rows):
+            positions = np.flatnonzero(batch.input_ids == self.tokenizer.mask_token_id)
+            owners = np.searchsorted(batch.cu_seqlens, positions, side="right") - 1
+            logits = self.engine.logits("masked_lm", batch, positions)
+            for position, owner, row in zip(positions, owners, logits, strict=True):
+                probabilities = softmax(row[: len(self.tokenizer)])[allowed]
+                best = _find_largest(probabilities, count)
+                candidates = list(zip(allowed[best].tolist(), probabilities[best].tolist(), strict=True))
+                found[numbers[owner]][int(position - batch.cu_seqlens[owner])] = candidates
+        return found
 
-    def _target_ids(self, targets: str | Sequence[str]) -> np.ndarray:
-        """The first piece of each target word; a warning where there are more."""
+    def _find_targets(self, targets: str | Sequence[str]) -> list[tuple[str, list[int]]]:
+        """Target words with their tokens.
+
+        A word is what the tokenizer makes of it, ``▁the`` for ``the``; only where that is several tokens may it be a piece of
+        the vocabulary as it is spelt, such as the ending ``ing``.
+        """
         words = [targets] if isinstance(targets, str) else list(targets)
         found = []
         for word, ids in zip(words, self.tokenizer(words, add_special_tokens=False)["input_ids"], strict=True):
             if not ids:
                 raise InputError("a target must be a word", received=repr(word))
-            if len(ids) > 1:
-                first = self.tokenizer.decode(ids[:1])
-                warnings.warn(f"the target {word!r} is no single token of the vocabulary; {first!r} stands for it", stacklevel=6)
-            found.append(ids[0])
-        if not found:
-            raise InputError("targets must name at least one word", received="none")
-        return np.unique(found)
+            piece = self.tokenizer.get_vocab().get(word) if len(ids) > 1 else None
+            found.append((word, ids if piece is None else [piece]))
+        return found
+
+    def _name(self, token: int, options: FillMaskOptions) -> str:
+        if options.answer_form == "card":
+            return str(self.tokenizer.convert_ids_to_tokens(token))
+        return self.tokenizer.decode([token])
+
+    def _spell(self, ids: Sequence[int], options: FillMaskOptions, *, skip_special_tokens: bool) -> str:
+        return self.tokenizer.decode(list(ids), skip_special_tokens=skip_special_tokens and options.answer_form == "hub")
+
+
+def _find_largest(values: np.ndarray, count: int) -> np.ndarray:
+    """Places of the largest values, largest first, of equal ones the earlier."""
+    places = np.arange(len(values)) if count >= len(values) else np.sort(np.argpartition(-values, count)[:count])
+    return places[np.argsort(-values[places], kind="stable")]

@@ -108,7 +108,12 @@ def follow_normalization(places: np.ndarray, lone: np.ndarray, starts: np.ndarra
 
 
 def follow_sources(spans: np.ndarray, sources: np.ndarray) -> np.ndarray:
-    """From spans of one prepared text to spans of its original; ``sources`` as in :class:`Prepared`."""
+    """From spans of one prepared text to spans of its original.
+
+    Args:
+        spans: Begin and end of each piece in the prepared text.
+        sources: As in :class:`~albertkit.tokenization.preparation.Prepared`.
+    """
     first, last = sources[spans[:, 0]], sources[np.maximum(spans[:, 1] - 1, 0)]
     after = sources[np.minimum(np.searchsorted(sources, last, side="right"), len(sources) - 1)]
     result: np.ndarray = np.stack([first, np.where(spans[:, 0] == spans[:, 1], first, after)], axis=1)

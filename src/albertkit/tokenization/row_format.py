@@ -128,12 +128,12 @@ class RowBuilder(TokenVocabulary):
 
         Args:
             encoded_inputs: An encoding, or a list of encodings of single texts (a data set's examples).
-            padding: As in :meth:`__call__`.
-            max_length: As in :meth:`__call__`.
-            pad_to_multiple_of: As in :meth:`__call__`.
-            padding_side: As in :meth:`__call__`.
+            padding: As in calls of the tokenizer.
+            max_length: As in calls of the tokenizer.
+            pad_to_multiple_of: As in calls of the tokenizer.
+            padding_side: As in calls of the tokenizer.
             return_attention_mask: Add a mask where there is none; on by default.
-            return_tensors: As in :meth:`__call__`.
+            return_tensors: As in calls of the tokenizer.
 
         Raises:
             InputError: If there are no ``input_ids``, or the examples differ in their columns.

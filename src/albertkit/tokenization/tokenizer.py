@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from albertkit import hub
@@ -192,6 +193,40 @@ class AlbertTokenizer(RowBuilder):
             ),
             "tokenizer_config.json": to_config_json(self._config()),
         })  # fmt: skip
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str | None = None,
+        private: bool | None = None,
+        token: str | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+    ) -> str:
+        """Send the files of :meth:`save_pretrained` to a repository of the hub, in one commit.
+
+        Args:
+            repo_id: ``owner/name``, or a name alone for one's own; made if need be.
+            commit_message: The commit's first line.
+            private: Whether a new repository is seen by its owner alone.
+            token: With the right to write; that of ``hf auth login`` when absent.
+            revision: Branch to commit to, made if need be; the main one when absent.
+            create_pr: Open a pull request instead.
+
+        Returns:
+            The URL of the commit, or of the pull request.
+
+        Raises:
+            CheckpointError: If the hub refuses or cannot be reached.
+            InputError: If both a branch and a pull request are asked for.
+        """
+        with TemporaryDirectory() as directory:
+            self.save_pretrained(directory)
+            return hub.upload(
+                directory, repo_id, commit_message=commit_message, private=private, token=token, revision=revision,
+                create_pr=create_pr,
+            )  # fmt: skip
 
     def _config(self) -> dict[str, Any]:
         decoder = {str(index): token.to_dict() for index, token in sorted(self.added_tokens.by_id.items())}

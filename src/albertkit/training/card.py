@@ -14,7 +14,6 @@ import yaml
 import albertkit
 from albertkit.checkpoints.describe import describe_checkpoint
 from albertkit.checkpoints.model_card import ModelCard, format_table
-from albertkit.config import AlbertConfig
 from albertkit.data.shards import SPLITS, read_manifest
 from albertkit.data.workers import count_cores
 from albertkit.errors import CheckpointError
@@ -53,7 +52,7 @@ def write_card(model_directory: Path, *, recipe: Recipe, state: TrainerState, sc
     has_curves = _copy_curves(Path(recipe.output), model_directory)
     sections = {
         "Use": _describe_use(recipe),
-        "Architecture": _describe_architecture(model_directory, recipe.model),
+        "Architecture": format_table(("part", "size"), describe_checkpoint(model_directory).sizes()),
         "Data": _describe_data(recipe),
         "Training": _describe_training(recipe, state, has_curves=has_curves),
         "Scores": _describe_scores(scores),
@@ -110,21 +109,6 @@ unmasker("… [MASK] …")
 ```
 
 The directory has the layout of Hugging Face transformers, which loads it too."""
-
-
-def _describe_architecture(model_directory: Path, config: AlbertConfig) -> str:
-    parameters = sum(describe_checkpoint(model_directory).parameters.values())
-    groups = config.num_hidden_groups * config.inner_group_num
-    shared = "which share one set of parameters" if groups == 1 else f"which share {groups} sets of parameters"
-    rows = [
-        ("parameters", f"{parameters:,}, heads included"),
-        ("layers", f"{config.num_hidden_layers * config.inner_group_num}, {shared}"),
-        ("width", f"{config.hidden_size:,}, feed-forward {config.intermediate_size:,}, {config.num_attention_heads} heads"),
-        ("embeddings", f"{config.embedding_size} wide, {config.vocab_size:,} pieces"),
-        ("positions", config.max_position_embeddings),
-        ("activation", config.hidden_act),
-    ]
-    return format_table(("part", "size"), rows)
 
 
 def _describe_data(recipe: Recipe) -> str:

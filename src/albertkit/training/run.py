@@ -17,7 +17,7 @@ from albertkit.data.shards import TOKENIZER_FOLDER
 from albertkit.errors import TrainingError
 from albertkit.models.torch import AlbertForPreTraining
 from albertkit.models.torch.initialization import draw_local_attention
-from albertkit.models.torch.losses import sentence_order_loss
+from albertkit.models.torch.losses import mean_cross_entropy
 from albertkit.optim import build_optimizer, learning_rate_at
 from albertkit.training.batches import cut_batch, to_tensors
 from albertkit.training.distributed import Processes
@@ -178,7 +178,7 @@ class Run:
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.dtype == "bfloat16"):
                 output = self.model(**tensors)
             mlm_loss = output.loss * (int((part.labels >= 0).sum()) / predicted)
-            yield mlm_loss, sentence_order_loss(output.sop_logits, order) * (len(order) / sequences)
+            yield mlm_loss, mean_cross_entropy(output.sop_logits, order) * (len(order) / sequences)
 
     def _describe_last_checkpoint(self) -> str:
         checkpoints = list_checkpoints(self.output)

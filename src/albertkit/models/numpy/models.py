@@ -15,11 +15,13 @@ from albertkit.config import AlbertConfig
 from albertkit.errors import CheckpointError, InputError
 from albertkit.models.inputs import check_length, check_range, check_shape
 from albertkit.models.lengths import group_by_length
+from albertkit.models.numpy.answerability import AnswerabilityHead
 from albertkit.models.numpy.embeddings import Embeddings
 from albertkit.models.numpy.encoder import Encoder
 from albertkit.models.numpy.heads import MaskedLMHead
 from albertkit.models.numpy.layers import Linear
-from albertkit.models.shapes import Float, Int
+from albertkit.models.shapes import Bool, Float, Int
+from albertkit.outputs import QuestionAnsweringWithAnswerabilityOutput
 
 __all__ = ["AlbertNumPy"]
 
@@ -61,6 +63,7 @@ class AlbertNumPy:
         self._encoder = Encoder.from_parameters(parameters, config)
         self._linear = {head: Linear.named(name, parameters) for head, name in _LINEAR.items() if head in heads}
         self._masked_lm = MaskedLMHead.from_parameters(parameters, config) if "masked_lm" in heads else None
+        self._answerability = AnswerabilityHead.from_parameters(parameters, config) if "answerability" in heads else None
 
     def hidden_states(
         self,
@@ -124,6 +127,19 @@ class AlbertNumPy:
         if head == "masked_lm":
             return _present(self._masked_lm, head)(rows)
         return _present(self._linear.get(head), head)(rows)
+
+    def answer_spans(
+        self,
+        hidden: Float[np.ndarray, "T H"],
+        cu_seqlens: Int[np.ndarray, " B1"],
+        allowed: Bool[np.ndarray, " T"],
+    ) -> QuestionAnsweringWithAnswerabilityOutput:
+        """The likeliest answers by the answerability head, as :meth:`AnswerabilityHead.__call__` finds them.
+
+        Raises:
+            InputError: If the model has no such head.
+        """
+        return _present(self._answerability, "answerability")(hidden, cu_seqlens, allowed)
 
 
 def _present(head: AnyHead | None, name: str) -> AnyHead:

@@ -16,7 +16,10 @@ from albertkit.config import AlbertConfig
 from albertkit.models.shapes import Bool, Float
 from albertkit.models.torch.packing import Layout, Packed
 
-__all__ = ["AlbertAttention"]
+__all__ = ["ATTENTION_IMPLEMENTATIONS", "AlbertAttention"]
+
+ATTENTION_IMPLEMENTATIONS = ("eager", "sdpa")
+"""In the open, or by PyTorch's fused kernels wherever they can do what is asked; the numbers are the same."""
 
 
 class AlbertAttention(nn.Module):
@@ -38,6 +41,7 @@ class AlbertAttention(nn.Module):
         self.heads = (config.num_attention_heads, config.head_size)
         self.position_type = config.position_embedding_type
         self.dropout_prob = config.attention_probs_dropout_prob
+        self.implementation = "sdpa"
 
     def forward(
         self,
@@ -78,7 +82,7 @@ class AlbertAttention(nn.Module):
         seen = None if mask is None else mask[:, None, None, :]
         dropout = self.dropout_prob if self.training else 0.0
         plain = head_mask is None and not output_attentions and self.position_type == "absolute"
-        if plain and not _is_slow_fused(query):
+        if self.implementation == "sdpa" and plain and not _is_slow_fused(query):
             context = F.scaled_dot_product_attention(query, key, value, attn_mask=seen, dropout_p=dropout)
             return context.transpose(1, 2), None
         scores = query @ key.transpose(-1, -2) / math.sqrt(self.heads[1])

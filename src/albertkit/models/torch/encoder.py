@@ -29,6 +29,7 @@ from albertkit.models.shapes import Float
 from albertkit.models.torch.activations import find_activation
 from albertkit.models.torch.attention import AlbertAttention
 from albertkit.models.torch.packing import Layout
+from albertkit.models.torch.recomputation import Recomputable
 from albertkit.outputs import BaseModelOutput
 
 __all__ = ["AlbertEncoder", "AlbertLayer", "AlbertLayerGroup"]
@@ -75,7 +76,7 @@ class AlbertEncoder(nn.Module):
         )
 
 
-class AlbertLayerGroup(nn.Module):
+class AlbertLayerGroup(Recomputable):
     """The parameters that several layers share: ``inner_group_num`` inner layers, applied one after the other."""
 
     def __init__(self, config: AlbertConfig) -> None:

@@ -16,7 +16,7 @@ from albertkit.models.inputs import check_length, check_range, check_shape
 from albertkit.models.torch.losses import IGNORED
 from albertkit.models.torch.packing import Layout, Packed, Padded
 
-__all__ = ["Batch", "check_labels", "read_batch", "read_head_mask"]
+__all__ = ["Batch", "check_labels", "check_probabilities", "read_batch", "read_column", "read_head_mask", "read_spans"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,13 +104,17 @@ def _find_shape(config: AlbertConfig, name: str, given: Tensor, packed: bool) ->
 
 def _check_numbers(name: str, numbers: Tensor | None, size: int, setting: str) -> None:
     """Whole numbers from 0 to ``size - 1``; the range is read on the CPU only, where that costs microseconds."""
-    if numbers is None or torch.compiler.is_compiling():
+    if numbers is None:
         return
-    if numbers.is_floating_point():
-        raise InputError(f"{name} must be whole numbers", received=f"dtype {numbers.dtype}", fix=f"{name}.long()")
-    if numbers.device.type == "cpu" and numbers.numel():
+    _check_whole(name, numbers)
+    if _readable(numbers) and numbers.numel():
         smallest, largest = torch.aminmax(numbers)
         check_range(name, int(smallest), int(largest), size, setting)
+
+
+def _check_whole(name: str, numbers: Tensor) -> None:
+    if numbers.is_floating_point():
+        raise InputError(f"{name} must be whole numbers", received=f"dtype {numbers.dtype}", fix=f"{name}.long()")
 
 
 def read_head_mask(config: AlbertConfig, head_mask: Tensor | None) -> Tensor | None:
@@ -130,12 +134,52 @@ def read_head_mask(config: AlbertConfig, head_mask: Tensor | None) -> Tensor | N
     return head_mask.expand(layers, heads)
 
 
+def read_column(name: str, numbers: Tensor, sequences: int) -> Tensor:
+    """``[B]`` from one number for each sequence, ``[B]`` or ``[B, 1]``.
+
+    Raises:
+        InputError: If there is not one for each of the ``sequences``.
+    """
+    column = numbers.squeeze(-1) if numbers.dim() == 2 else numbers
+    check_shape(name, column.shape, (sequences,), "the sequences")
+    return column
+
+
+def read_spans(starts: Tensor | None, ends: Tensor | None, sequences: int) -> tuple[Tensor, Tensor]:
+    """The first and the last place of each sequence's answer, ``[B]`` both.
+
+    Raises:
+        InputError: If one of the two is missing, or they are not whole numbers, one for each of the ``sequences``.
+    """
+    if starts is None or ends is None:
+        missing = "start_positions" if starts is None else "end_positions"
+        raise InputError("give both start_positions and end_positions, or neither", received=f"no {missing}")
+    _check_whole("start_positions", starts)
+    _check_whole("end_positions", ends)
+    return read_column("start_positions", starts, sequences), read_column("end_positions", ends, sequences)
+
+
 def check_labels(name: str, labels: Tensor, shape: tuple[int, ...], classes: int) -> None:
     """Raise :class:`InputError` unless ``labels`` have ``shape`` and are classes or :data:`IGNORED` (read on the CPU only)."""
     check_shape(name, labels.shape, shape, "what they label")
-    if labels.device.type == "cpu" and not torch.compiler.is_compiling():
+    _check_whole(name, labels)
+    if _readable(labels):
         wrong = labels[((labels < 0) & (labels != IGNORED)) | (labels >= classes)]
         if wrong.numel():
             raise InputError(
                 f"{name} must be from 0 to {classes - 1}, or {IGNORED} where nothing is predicted", received=int(wrong[0])
             )
+
+
+def check_probabilities(name: str, labels: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise :class:`InputError` unless ``labels`` have ``shape`` and are from 0 to 1 (read on the CPU only)."""
+    check_shape(name, labels.shape, shape, "what they label")
+    if _readable(labels):
+        wrong = labels[(labels < 0) | (labels > 1)]
+        if wrong.numel():
+            raise InputError(f"{name} must be from 0, a no, to 1, a yes", received=wrong[0].item())
+
+
+def _readable(numbers: Tensor) -> bool:
+    """Tell whether a look at the numbers costs nothing: on the CPU, and outside a compiler's trace."""
+    return numbers.device.type == "cpu" and not torch.compiler.is_compiling()

@@ -44,7 +44,7 @@ def mean_squared_error(logits: Float[Tensor, "*items"], labels: Shaped[Tensor, "
     return F.mse_loss(logits.float(), labels.float())
 
 
-def span_loss(logits: Float[Tensor, "B L"], positions: Int[Tensor, " B"], lengths: Int[Tensor, "..."]) -> Float[Tensor, ""]:
+def span_loss(logits: Float[Tensor, "B L"], positions: Int[Tensor, " B"], lengths: Int[Tensor, " B"] | int) -> Float[Tensor, ""]:
     """Mean cross-entropy of the place where an answer starts (or ends) along its sequence.
 
     A place beyond the sequence, as of an answer that was cut off, does not count; one below 0 counts as 0.
@@ -52,6 +52,6 @@ def span_loss(logits: Float[Tensor, "B L"], positions: Int[Tensor, " B"], length
     Args:
         logits: Scores of the positions, -inf at those that are none.
         positions: The right ones.
-        lengths: ``[B]`` or scalar: positions of each sequence.
+        lengths: Positions of each sequence, or of all alike.
     """
     return mean_cross_entropy(logits, positions.clamp(min=0).masked_fill(positions >= lengths, IGNORED))

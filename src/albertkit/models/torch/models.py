@@ -1,4 +1,4 @@
-"""The models: the encoder alone, and with the heads of pre-training.
+"""The models: the encoder alone, and with the heads of pre-training; those of single tasks are in :mod:`.tasks`.
 
 Every forward takes a batch in one of two layouts:
 
@@ -26,11 +26,12 @@ positions. ``*tokens`` is ``B L`` or ``T``.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from albertkit.checkpoints.parameters import PRETRAINING_HEADS, Head
 from albertkit.config import AlbertConfig
 from albertkit.errors import InputError
 from albertkit.models.shapes import Float, Int, Shaped
@@ -38,14 +39,12 @@ from albertkit.models.torch.embeddings import AlbertEmbeddings
 from albertkit.models.torch.encoder import AlbertEncoder
 from albertkit.models.torch.heads import AlbertMaskedLMHead, AlbertSentenceOrderHead
 from albertkit.models.torch.inputs import Batch, check_labels, read_batch, read_head_mask
-from albertkit.models.torch.losses import IGNORED, masked_lm_loss, sentence_order_loss
+from albertkit.models.torch.losses import IGNORED, mean_cross_entropy
 from albertkit.models.torch.packing import Packed, Padded
 from albertkit.models.torch.weights import AlbertPreTrainedModel
-from albertkit.outputs import AlbertForPreTrainingOutput, BaseModelOutputWithPooling, MaskedLMOutput, ModelOutput
+from albertkit.outputs import AlbertForPreTrainingOutput, BaseModelOutputWithPooling, MaskedLMOutput
 
-__all__ = ["AlbertForMaskedLM", "AlbertForPreTraining", "AlbertModel"]
-
-AnyOutput = TypeVar("AnyOutput", bound=ModelOutput)
+__all__ = ["AlbertForMaskedLM", "AlbertForPreTraining", "AlbertModel", "AlbertWithHeads"]
 
 
 class AlbertModel(AlbertPreTrainedModel):
@@ -53,10 +52,11 @@ class AlbertModel(AlbertPreTrainedModel):
 
     Args:
         config: Sizes, rates and convention.
-        add_pooling_layer: Have a pooler.
+        add_pooling_layer: Have a pooler; an argument of :meth:`from_pretrained` too.
     """
 
     prefix: ClassVar[str] = "albert."
+    constructor_options: ClassVar[tuple[str, ...]] = ("add_pooling_layer",)
 
     def __init__(self, config: AlbertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config, ("pooler",) if add_pooling_layer else ())
@@ -97,21 +97,37 @@ class AlbertModel(AlbertPreTrainedModel):
         first = hidden.index_select(0, batch.layout.first_tokens) if isinstance(batch.layout, Packed) else hidden[:, 0]
         pooled = None if self.pooler is None else torch.tanh(self.pooler(first))
         output = BaseModelOutputWithPooling(hidden, pooled, states, encoded.attentions)
-        return _as_asked(output, config, return_dict)
+        return self._as_asked(output, return_dict)
 
 
-class AlbertForPreTraining(AlbertPreTrainedModel):
+class AlbertWithHeads(AlbertPreTrainedModel):
+    """Base of the models with heads: the encoder as ``albert``, with a pooler where one of ``heads`` reads it.
+
+    Args:
+        config: Sizes, rates and convention.
+        heads: As :data:`~albertkit.checkpoints.parameters.HEADS_OF_CLASS` lists them.
+    """
+
+    def __init__(self, config: AlbertConfig, heads: tuple[Head, ...]) -> None:
+        super().__init__(config, heads)
+        self.albert = AlbertModel(config, add_pooling_layer="pooler" in heads)
+
+    def _initialize_heads(self) -> None:
+        """Draw what stands on the encoder, which has drawn its own."""
+        self.initialize_parameters([name for name in self.named_by_contract() if not name.startswith("albert.")])
+
+
+class AlbertForPreTraining(AlbertWithHeads):
     """The encoder with both heads of pre-training: masked LM and sentence order (arXiv:1909.11942 §3.1).
 
     The loss is the sum of those whose labels are given.
     """
 
     def __init__(self, config: AlbertConfig) -> None:
-        super().__init__(config, ("pooler", "masked_lm", "sentence_order"))
-        self.albert = AlbertModel(config)
+        super().__init__(config, PRETRAINING_HEADS)
         self.predictions = AlbertMaskedLMHead(config)
         self.sop_classifier = AlbertSentenceOrderHead(config)
-        self.initialize_parameters([name for name in self.named_by_contract() if not name.startswith("albert.")])
+        self._initialize_heads()
 
     def forward(
         self,
@@ -121,8 +137,8 @@ class AlbertForPreTraining(AlbertPreTrainedModel):
         position_ids: Int[Tensor, "..."] | None = None,
         head_mask: Float[Tensor, "..."] | None = None,
         inputs_embeds: Float[Tensor, "... E"] | None = None,
-        labels: Int[Tensor, "..."] | None = None,
-        sentence_order_label: Int[Tensor, "..."] | None = None,
+        labels: Shaped[Tensor, "..."] | None = None,
+        sentence_order_label: Shaped[Tensor, "..."] | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
@@ -136,21 +152,20 @@ class AlbertForPreTraining(AlbertPreTrainedModel):
         logits, loss = _predict_tokens(self, encoded.last_hidden_state, labels, labelled_only)
         sop_logits = self.sop_classifier(encoded.pooler_output)
         if sentence_order_label is not None:
-            check_labels("sentence_order_label", sentence_order_label, (len(sop_logits),), 2)
-            sop_loss = sentence_order_loss(sop_logits, sentence_order_label)
+            check_labels("sentence_order_label", sentence_order_label, (sop_logits.shape[0],), 2)
+            sop_loss = mean_cross_entropy(sop_logits, sentence_order_label)
             loss = sop_loss if loss is None else loss + sop_loss
         output = AlbertForPreTrainingOutput(loss, logits, sop_logits, encoded.hidden_states, encoded.attentions)
-        return _as_asked(output, self.config, return_dict)
+        return self._as_asked(output, return_dict)
 
 
-class AlbertForMaskedLM(AlbertPreTrainedModel):
+class AlbertForMaskedLM(AlbertWithHeads):
     """The encoder, without a pooler, with the masked-LM head."""
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(config, ("masked_lm",))
-        self.albert = AlbertModel(config, add_pooling_layer=False)
         self.predictions = AlbertMaskedLMHead(config)
-        self.initialize_parameters([name for name in self.named_by_contract() if not name.startswith("albert.")])
+        self._initialize_heads()
 
     def forward(
         self,
@@ -160,7 +175,7 @@ class AlbertForMaskedLM(AlbertPreTrainedModel):
         position_ids: Int[Tensor, "..."] | None = None,
         head_mask: Float[Tensor, "..."] | None = None,
         inputs_embeds: Float[Tensor, "... E"] | None = None,
-        labels: Int[Tensor, "..."] | None = None,
+        labels: Shaped[Tensor, "..."] | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
@@ -173,13 +188,13 @@ class AlbertForMaskedLM(AlbertPreTrainedModel):
         encoded = self.albert(*inputs, output_attentions, output_hidden_states, True, cu_seqlens=cu_seqlens)
         logits, loss = _predict_tokens(self, encoded.last_hidden_state, labels, labelled_only)
         output = MaskedLMOutput(loss, logits, encoded.hidden_states, encoded.attentions)
-        return _as_asked(output, self.config, return_dict)
+        return self._as_asked(output, return_dict)
 
 
 def _predict_tokens(
     model: AlbertForPreTraining | AlbertForMaskedLM,
     hidden: Float[Tensor, "*tokens H"],
-    labels: Int[Tensor, "..."] | None,
+    labels: Shaped[Tensor, "..."] | None,
     labelled_only: bool | None,
 ) -> tuple[Float[Tensor, "... V"], Float[Tensor, ""] | None]:
     """Logits, at the labelled positions or at all, and the loss, if there are labels: from the labelled positions only."""
@@ -194,12 +209,6 @@ def _predict_tokens(
     tokens = hidden.flatten(0, -2)
     if model.training if labelled_only is None else labelled_only:
         logits = model.predictions(tokens.index_select(0, positions), table)
-        return logits, masked_lm_loss(logits, targets)
+        return logits, mean_cross_entropy(logits, targets)
     logits = model.predictions(hidden, table)
-    return logits, masked_lm_loss(logits.flatten(0, -2).index_select(0, positions), targets)
-
-
-def _as_asked(output: AnyOutput, config: AlbertConfig, return_dict: bool | None) -> AnyOutput | tuple[Any, ...]:
-    """The output itself, or its present values as a tuple."""
-    wanted = config.return_dict if return_dict is None else return_dict
-    return output if wanted else output.to_tuple()
+    return logits, mean_cross_entropy(logits.flatten(0, -2).index_select(0, positions), targets)
