@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 import albertkit
+from albertkit.cli.main import make_parser
 from albertkit.data.options import ExampleOptions
 from albertkit.pipelines import PIPELINES
 from albertkit.pipelines.base import UNSET
@@ -88,9 +89,12 @@ def test_a_runner_sees_what_is_wrong(monkeypatch: pytest.MonkeyPatch, capsys: py
 @pytest.mark.parametrize("task", PIPELINES)
 def test_every_task_has_a_page_with_every_option(task: str) -> None:
     text = (DOCS / "tasks" / f"{task}.md").read_text(encoding="utf-8")
-    shown = re.findall(r"^\| `(\w+)` \| (.+?) \| (?:`--[\w-]+`|–)", text, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (?:`(--[\w-]+)`|–) \|", text, re.MULTILINE)
     options = dataclasses.fields(PIPELINES[task].options_class)
-    assert shown == [(option.name, "not given" if option.default is UNSET else f"`{option.default!r}`") for option in options]
+    stated = [(option.name, "not given" if option.default is UNSET else f"`{option.default!r}`") for option in options]
+    assert [(name, default) for name, default, _flag in rows] == stated
+    flags = {action.dest: action.option_strings for action in make_parser(task)._actions}
+    assert [name for name, _default, flag in rows if flag not in flags.get(name, [""])] == []
     assert f"({task}.md)" in (DOCS / "tasks" / "index.md").read_text(encoding="utf-8")
 
 

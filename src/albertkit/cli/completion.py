@@ -1,13 +1,17 @@
 """Print a script that lets the shell complete commands, flags and their values.
 
-To install it, in bash: albertkit completion bash > ~/.local/share/bash-completion/completions/albertkit; in zsh: albertkit
-completion zsh > _albertkit, in a directory of $fpath; in tcsh: albertkit completion tcsh > FILE, and source FILE in ~/.tcshrc. It
-needs: pip install "albertkit[completion]".
+To install it, in
+
+  bash: albertkit completion bash > ~/.local/share/bash-completion/completions/albertkit
+  zsh:  albertkit completion zsh > _albertkit, in a directory of $fpath
+  tcsh: albertkit completion tcsh > FILE, and source FILE in ~/.tcshrc
+
+It needs: pip install "albertkit[completion]"
 """
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 
 from albertkit import optional
 
@@ -19,6 +23,7 @@ _DIRECTORIES = ("model",)
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Describe the command's words."""
+    parser.formatter_class = RawDescriptionHelpFormatter
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="the shell to complete in")
 
 
