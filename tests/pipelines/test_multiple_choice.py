@@ -131,6 +131,9 @@ def test_truncation_cuts_the_prompt_alone(chooser):
     room = 43 - 3 - 2  # two tokens in either choice
     shorter = chooser({"prompt": "the " * room, "choices": ["a dog", "a cat"]})
     assert_equal([chooser(long, truncation=True)], [shorter])
+    choices = ["the " * 29 + word for word in ("cat", "dog")]  # longer than the prompt, and still not cut
+    shorter = chooser({"prompt": "the " * 10, "choices": choices})
+    assert_equal([chooser({"prompt": "the " * 20, "choices": choices}, truncation=True)], [shorter])
 
 
 @pytest.mark.parametrize(

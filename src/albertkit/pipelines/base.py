@@ -151,7 +151,7 @@ class Pipeline(ABC, Generic[AnyOptions]):
         self.settings = settings or RunSettings()
 
     @classmethod
-    def make_options(cls, source: Source | None, **given: Any) -> Options:
+    def make_options(cls, source: Source | None, given: Mapping[str, Any]) -> Options:
         """The options of a pipeline that is about to be made.
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -79,15 +79,15 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
         return self._run(inputs, self.options.changed(**changes))
 
     @classmethod
-    def make_options(cls, source: Source | None, **given: Any) -> Options:
+    def make_options(cls, source: Source | None, given: Mapping[str, Any]) -> Options:
         """See :class:`~albertkit.pipelines.base.Pipeline`; ``pooling="saved"`` is looked up here.
 
         Raises:
             CheckpointError: If it is asked for and not to be had.
         """
         if given.get("pooling") != "saved":
-            return super().make_options(source, **given)
-        cls.options_class().changed(**given | {"pooling": "mean"})
+            return super().make_options(source, given)
+        cls.options_class().changed(**{**given, "pooling": "mean"})
         saved = None if source is None else read_saved_pooling(source)
         if saved is None:
             raise CheckpointError(
@@ -95,7 +95,7 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
                 received=f"{source} without modules.json" if source else "a model object",
                 fix='give pooling="mean", for example',
             )
-        return super().make_options(source, **{"normalize": saved.normalize} | given | {"pooling": saved.pooling})
+        return super().make_options(source, {"normalize": saved.normalize, **given, "pooling": saved.pooling})
 
     def _answer(self, records: list[Record], options: FeatureExtractionOptions) -> list[Any]:
         rows = self._encode([record["text"] for record in records], truncation=options.truncation)

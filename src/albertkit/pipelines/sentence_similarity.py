@@ -68,13 +68,13 @@ class SentenceSimilarityPipeline(Pipeline[SentenceSimilarityOptions]):
         return self._run(inputs, self.options.changed(pooling=pooling, truncation=truncation))
 
     @classmethod
-    def make_options(cls, source: Source | None, **given: Any) -> Options:
+    def make_options(cls, source: Source | None, given: Mapping[str, Any]) -> Options:
         """See :class:`~albertkit.pipelines.base.Pipeline`; the checkpoint may say how to pool.
 
         Raises:
             CheckpointError: If it names modules other than the encoder, one pooling and normalisation.
         """
-        options = super().make_options(source, **given)
+        options = super().make_options(source, given)
         saved = read_saved_pooling(source) if source is not None and "pooling" not in given else None
         return options if saved is None else options.changed(pooling=saved.pooling)
 

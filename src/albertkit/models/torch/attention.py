@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from albertkit.config import AlbertConfig
 from albertkit.models.shapes import Bool, Float
+from albertkit.models.torch.embeddings import make_table
 from albertkit.models.torch.packing import Layout, Packed
 
 __all__ = ["ATTENTION_IMPLEMENTATIONS", "AlbertAttention"]
@@ -33,7 +34,7 @@ class AlbertAttention(nn.Module):
         self.key = nn.Linear(hidden, hidden)
         self.value = nn.Linear(hidden, hidden)
         if config.position_embedding_type != "absolute":
-            self.distance_embedding = nn.Embedding(2 * config.max_position_embeddings - 1, config.head_size)
+            self.distance_embedding = make_table(2 * config.max_position_embeddings - 1, config.head_size)
         self.dense = nn.Linear(hidden, hidden)
         self.output_dropout = nn.Dropout(config.hidden_dropout_prob)
         self.LayerNorm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)

@@ -5,12 +5,13 @@ Shapes: B batch · L sequence · T tokens of a packed batch · E embedding. ``*t
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from albertkit.config import AlbertConfig
 from albertkit.models.shapes import Float, Int
 
-__all__ = ["AlbertEmbeddings"]
+__all__ = ["AlbertEmbeddings", "make_table"]
 
 
 class AlbertEmbeddings(nn.Module):
@@ -22,9 +23,9 @@ class AlbertEmbeddings(nn.Module):
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__()
         width = config.embedding_size
-        self.word_embeddings = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, width)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, width)
+        self.word_embeddings = make_table(config.vocab_size, width, padding_idx=config.pad_token_id)
+        self.position_embeddings = make_table(config.max_position_embeddings, width)
+        self.token_type_embeddings = make_table(config.type_vocab_size, width)
         self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.absolute = config.position_embedding_type == "absolute"
@@ -51,3 +52,14 @@ class AlbertEmbeddings(nn.Module):
             embedded = embedded + (positions.weight[: words.shape[-2]] if position_ids is None else positions(position_ids))
         normalised: Tensor = self.dropout(self.LayerNorm(embedded))
         return normalised
+
+
+def make_table(entries: int, width: int, padding_idx: int | None = None) -> nn.Embedding:
+    """An embedding whose values are yet to be drawn or loaded.
+
+    ``nn.Embedding`` itself draws them, which for a model that is only about to be loaded (on PyTorch's meta device) imports its
+    compiler: a second at every start.
+    """
+    values = torch.empty(entries, width)
+    table: nn.Embedding = nn.Embedding.from_pretrained(values, freeze=False, padding_idx=padding_idx)  # type: ignore[no-untyped-call]
+    return table

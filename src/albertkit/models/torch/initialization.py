@@ -33,13 +33,13 @@ def draw_parameters(tensors: Mapping[str, Tensor], contract: list[Parameter], co
 
     Args:
         tensors: Contract name → tensor.
-        contract: The kinds; what is not among ``tensors`` is left alone.
+        contract: The kinds; what is not among ``tensors``, or has no memory yet, is left alone.
         config: The deviation and the convention.
     """
     deviation = config.initializer_range
     for parameter in contract:
         tensor = tensors.get(parameter.name)
-        if tensor is None:
+        if tensor is None or tensor.is_meta:
             continue
         if parameter.kind in ("scale", "bias"):
             tensor.fill_(1.0 if parameter.kind == "scale" else 0.0)
