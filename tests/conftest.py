@@ -33,10 +33,6 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the tiny model, random weights for every head, and its tokenizer."""
-    from albertkit.checkpoints.huggingface import save_checkpoint
-    from albertkit.testing import random_parameters, tiny_config, tiny_tokenizer
+    from albertkit.testing import save_tiny_checkpoint
 
-    directory = tmp_path_factory.mktemp("tiny")
-    save_checkpoint(directory, tiny_config(), random_parameters(tiny_config()))
-    tiny_tokenizer().save_pretrained(directory)
-    return directory
+    return save_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))

@@ -276,7 +276,8 @@ class AlbertConfig:
         """Find and read the configuration of a checkpoint.
 
         Args:
-            name: A directory, a JSON file, an embedded model, a published name, or a hub id.
+            name: A directory, a JSON file, an embedded model, a published name (known here, so that nothing is downloaded
+                unless a revision is asked for), or a hub id.
             revision: Branch, tag or commit of a hub repository.
             cache_dir: Where downloads are kept, if not where the hub library keeps them.
             token: For a private repository.
@@ -287,7 +288,7 @@ class AlbertConfig:
         if Path(source.name).is_file():
             return cls.from_json_file(source.name, **overrides)
         short = str(source).removeprefix("albert/")
-        if short in PUBLISHED and not Path(source.name).is_dir():
+        if short in PUBLISHED and source.revision is None and not Path(source.name).is_dir():
             _refuse_unknown(overrides)
             return cls.published(short).replace(**overrides)
         found = hub.locate(source, ("config.json", "albert_config.json"))

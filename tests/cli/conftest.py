@@ -7,9 +7,7 @@ from functools import cache
 
 import pytest
 
-from albertkit.checkpoints.huggingface import save_checkpoint
-from albertkit.checkpoints.parameters import HEADS_OF_CLASS
-from albertkit.testing import random_parameters, tiny_config, tiny_tokenizer
+from albertkit.testing import save_tiny_checkpoint, tiny_config
 
 CLASSES = {
     "text-classification": ("AlbertForSequenceClassification", ("no", "maybe", "yes")),
@@ -28,11 +26,7 @@ def model_of(tmp_path_factory) -> Callable[[str], str]:
     @cache
     def save(task: str) -> str:
         architecture, labels = CLASSES.get(task, ("AlbertForPreTraining", ()))
-        directory = tmp_path_factory.mktemp(task)
         config = tiny_config(**({"id2label": dict(enumerate(labels))} if labels else {}))
-        parameters = random_parameters(config, HEADS_OF_CLASS[architecture], seed=3)
-        save_checkpoint(directory, config, parameters, architecture=architecture)
-        tiny_tokenizer().save_pretrained(directory)
-        return str(directory)
+        return str(save_tiny_checkpoint(tmp_path_factory.mktemp(task), architecture, config, seed=3))
 
     return save

@@ -11,7 +11,7 @@ import pytest
 
 from albertkit.checkpoints.huggingface import save_checkpoint
 from albertkit.checkpoints.parameters import HEADS_OF_CLASS
-from albertkit.testing import random_parameters, tiny_config, tiny_tokenizer
+from albertkit.testing import random_parameters, save_tiny_checkpoint, tiny_config
 from albertkit.tokenization import AlbertTokenizer
 
 SaveModel = Callable[..., Path]
@@ -22,11 +22,7 @@ def save_tiny(tmp_path_factory) -> SaveModel:
     """Saves a tiny model of a class with random weights and its tokenizer; configuration fields by name."""
 
     def save(architecture: str, **overrides: Any) -> Path:
-        directory = tmp_path_factory.mktemp("tiny")
-        config = tiny_config(**overrides)
-        save_checkpoint(directory, config, random_parameters(config, HEADS_OF_CLASS[architecture]), architecture=architecture)
-        tiny_tokenizer().save_pretrained(directory)
-        return directory
+        return save_tiny_checkpoint(tmp_path_factory.mktemp("tiny"), architecture, tiny_config(**overrides))
 
     return save
 

@@ -67,12 +67,12 @@ def test_a_run_leaves_a_log_checkpoints_and_a_model(make_recipe: MakeRecipe, cap
     assert "held out: masked LM accuracy" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("optimizer", "reached"), [("adamw", 0.3), ("lamb", 2.7), ("muon", 2.7)])
-def test_one_batch_is_learnt_by_heart(make_recipe: MakeRecipe, optimizer: str, reached: float) -> None:
+@pytest.mark.parametrize(("optimizer", "rate", "reached"), [("adamw", 0.02, 0.3), ("lamb", 0.006, 2.2), ("muon", 0.006, 1.0)])
+def test_one_batch_is_learnt_by_heart(make_recipe: MakeRecipe, optimizer: str, rate: float, reached: float) -> None:
     recipe = make_recipe(
         model={"hidden_dropout_prob": 0.0, "num_hidden_layers": 2, "initializer_range": 0.2},
-        optimizer={"name": optimizer, "learning_rate": 0.02},
-        schedule={"total_steps": 120, "warmup_steps": 5},
+        optimizer={"name": optimizer, "learning_rate": rate},
+        schedule={"total_steps": 240, "warmup_steps": 5},
         training={"examples_per_batch": 8},
     )
     run = Run.load(recipe, Processes(), resume=False)
@@ -82,7 +82,7 @@ def test_one_batch_is_learnt_by_heart(make_recipe: MakeRecipe, optimizer: str, r
     assert losses[0]["mlm_loss"] == pytest.approx(np.log(101), rel=0.1)
     assert losses[0]["sop_loss"] == pytest.approx(np.log(2), rel=0.2)
     assert losses[-1]["mlm_loss"] < reached
-    assert losses[-1]["sop_loss"] < 0.5
+    assert losses[-1]["sop_loss"] < 0.3
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

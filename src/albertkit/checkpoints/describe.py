@@ -10,7 +10,7 @@ from typing import Any
 
 from albertkit import hub
 from albertkit.checkpoints.huggingface import CONFIG_FILE, from_disk_name, heads_on_disk
-from albertkit.checkpoints.parameters import PRETRAINING_HEADS
+from albertkit.checkpoints.parameters import HEADS, Head
 from albertkit.checkpoints.weight_files import StoredWeights, read_weights
 from albertkit.config import AlbertConfig
 from albertkit.hub import Name
@@ -42,7 +42,7 @@ class Description:
         config: Its configuration.
         parameters: Part → number of parameters; parts that are absent are left out.
         heads: Heads it has.
-        missing_heads: Heads of the pre-training model that it lacks.
+        missing_heads: The others.
         dtype: Floating type on disk.
         bytes: Size of the weights' files.
         sha256: Checksum of the weights' file; of several, that of their contents end to end, in the order of their names.
@@ -53,8 +53,8 @@ class Description:
     format: str
     config: AlbertConfig
     parameters: dict[str, int]
-    heads: tuple[str, ...]
-    missing_heads: tuple[str, ...]
+    heads: tuple[Head, ...]
+    missing_heads: tuple[Head, ...]
     dtype: str
     bytes: int
     sha256: str
@@ -100,7 +100,7 @@ def describe_checkpoint(name: Name) -> Description:
         config=config,
         parameters={part: count for part, count in parts.items() if count},
         heads=heads,
-        missing_heads=tuple(head for head in PRETRAINING_HEADS if head not in heads),
+        missing_heads=tuple(head for head in HEADS if head not in heads),
         dtype=stored.dtype,
         bytes=sum(path.stat().st_size for path in stored.files),
         sha256=_checksum(stored.files),

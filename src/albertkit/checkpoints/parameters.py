@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from albertkit.config import AlbertConfig
 
-__all__ = ["HEADS", "HEADS_OF_CLASS", "PRETRAINING_HEADS", "Head", "Kind", "Parameter", "list_parameters"]
+__all__ = ["HEADS", "HEADS_OF_CLASS", "POOLED_HEADS", "PRETRAINING_HEADS", "Head", "Kind", "Parameter", "list_parameters"]
 
 Kind = Literal["embedding", "kernel", "bias", "scale"]
 """``embedding`` [entries, width] · ``kernel`` [out, in] · ``bias`` and ``scale`` (LayerNorm) [width]."""
@@ -27,9 +27,12 @@ Head = Literal[
     "question_answering",
     "answerability",
 ]
-"""What may stand on the encoder. Sentence order, sequence classification and multiple choice read the pooler."""
+"""What may stand on the encoder."""
 
 HEADS: tuple[Head, ...] = get_args(Head)
+
+POOLED_HEADS: tuple[Head, ...] = ("sentence_order", "sequence_classification", "multiple_choice")
+"""The heads that read the pooled first position; all others read every token."""
 
 PRETRAINING_HEADS: tuple[Head, ...] = ("pooler", "masked_lm", "sentence_order")
 """The heads of pre-training, which one model has together; each of the others is some fine-tuned model's only one."""

@@ -68,8 +68,8 @@ def read_weights(name: Name) -> StoredWeights:
         raise CheckpointError(
             "weights in a pickle, which could run code, are read by permission only",
             received=f"{name}, whose weights are {chosen} alone",
-            fix=f"give Source({str(name)!r}, allow_pickle=True), by which PyTorch reads tensors and nothing else, or convert the"
-            f" file to {WEIGHTS_FILE}",
+            fix="give allow_pickle=True (--allow-pickle), by which PyTorch reads tensors and nothing else, or convert the file to"
+            f" {WEIGHTS_FILE}",
         )
     read = read_pickled if chosen in _PICKLED else read_tensors
     path = files.fetch(chosen)

@@ -36,7 +36,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Run the command and return its exit status."""
     from albertkit.checkpoints.describe import describe_checkpoint
-    from albertkit.checkpoints.parameters import HEADS
     from albertkit.tokenization import AlbertTokenizer
 
     source = Source(arguments.model, arguments.revision, allow_pickle=arguments.allow_pickle)
@@ -55,8 +54,7 @@ def run(arguments: Namespace) -> int:
         ("files", ", ".join(found.files)),
     ]
     print("\n".join(f"{label:16} {value}" for label, value in rows))
-    for title, is_there in (("heads", True), ("heads it lacks", False)):
-        heads = [head for head in HEADS if (head in found.heads) is is_there]
+    for title, heads in (("heads", found.heads), ("heads it lacks", found.missing_heads)):
         print("\n".join([f"\n{title}", *(f"  {head:24} {tasks[head]}" for head in heads)] if heads else [f"\n{title}: none"]))
     print("\nconfiguration")
     print("\n".join(f"  {name:24} {getattr(found.config, name)}" for name in _SIZES))
@@ -70,7 +68,7 @@ def _tasks_by_head() -> dict[Head, str]:
     from albertkit.checkpoints.parameters import HEADS
     from albertkit.pipelines import PIPELINES
 
-    read_by = {name: (kind.head, *getattr(kind, "other_heads", ())) for name, kind in PIPELINES.items()}
+    read_by = {name: (kind.head, *kind.other_heads) for name, kind in PIPELINES.items()}
     tasks = {head: ", ".join(name for name, heads in read_by.items() if head in heads) for head in HEADS}
     tasks["pooler"] = "read by the heads for sequences: sentence order, classification, choices"
     return tasks

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from albertkit.errors import InputError
+
 __all__ = ["Name", "Source"]
 
 
@@ -35,8 +37,20 @@ class Source:
         local_files_only: bool = False,
         allow_pickle: bool = False,
     ) -> Source:
-        """``name`` itself if it is a source, else a new one."""
-        return name if isinstance(name, Source) else cls(name, revision, cache_dir, token, local_files_only, allow_pickle)
+        """``name`` itself if it is a source, else a new one.
+
+        Raises:
+            InputError: If a source comes with anything beside it.
+        """
+        if not isinstance(name, Source):
+            return cls(name, revision, cache_dir, token, local_files_only, allow_pickle)
+        if (revision, cache_dir, token, local_files_only, allow_pickle) != (None, None, None, False, False):
+            raise InputError(
+                "a Source says itself how it is reached",
+                received=f"{name} with more beside it",
+                fix="make it with revision=… and all",
+            )
+        return name
 
     def __str__(self) -> str:
         return str(self.name)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from albertkit.checkpoints.parameters import Head
 from albertkit.errors import CheckpointError, InputError
 
-__all__ = ["POOLED_HEADS", "require_head", "require_scores"]
-
-POOLED_HEADS: tuple[Head, ...] = ("sentence_order", "sequence_classification", "multiple_choice")
-"""The heads that read the pooled first position; all others read every token."""
+__all__ = ["require_head", "require_scores"]
 
 
 def require_head(head: Head | None, heads: tuple[Head, ...]) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from albertkit.checkpoints.huggingface import find_heads
-from albertkit.checkpoints.parameters import Head
+from albertkit.checkpoints.parameters import POOLED_HEADS, Head
 from albertkit.errors import InputError
 from albertkit.hub import Name
 from albertkit.inference.batching import TokenBatch
-from albertkit.inference.heads import POOLED_HEADS, require_head, require_scores
+from albertkit.inference.heads import require_head, require_scores
 from albertkit.models.torch import (
     AlbertForMaskedLM,
     AlbertForMultipleChoice,

@@ -115,7 +115,7 @@ def pipeline(
     """
     if dtype is not None and torch_dtype is not None:
         raise InputError("dtype and torch_dtype are two names of one argument", received="both", fix="give dtype alone")
-    if model is None or isinstance(model, str | Path):
+    if model is None or isinstance(model, str | Path | Source):
         model = Source.of(model or DEFAULT_MODEL, revision, token=token, allow_pickle=allow_pickle)
     kind = _find_pipeline(task, model)
     settings = RunSettings(token_budget=token_budget, batch_size=batch_size, progress=progress, errors=errors)

@@ -13,6 +13,7 @@ from albertkit.errors import InputError, suggest
 from albertkit.pipelines.base import UNSET, Options, Pipeline, Record, Rows, Unset
 from albertkit.pipelines.entities import STRATEGIES, group_units, label_units, name_entity
 from albertkit.pipelines.probabilities import softmax
+from albertkit.pipelines.windows import place_tokens
 from albertkit.tokenization.truncation import list_windows
 
 __all__ = ["TokenClassificationOptions", "TokenClassificationPipeline"]
@@ -128,10 +129,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
                 text[start:stop] if token == self.tokenizer.unk_token_id else piece
                 for token, piece, (start, stop) in zip(row.ids[1:-1], row.tokens[1:-1], spans, strict=True)
             ]
-            offsets = [
-                (after[0], after[0] + 1) if piece == _SPACE else span
-                for piece, span, after in zip(pieces, spans, [*spans[1:], *spans[-1:]], strict=True)
-            ]
+            offsets = place_tokens(text, spans)
             found.append(_Text(row.ids, pieces, offsets, [word or 0 for word in row.word_ids[1:-1]], windows))
         return found
 

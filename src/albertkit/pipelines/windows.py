@@ -11,7 +11,7 @@ from albertkit.errors import InputError
 from albertkit.tokenization import AlbertTokenizer
 from albertkit.tokenization.truncation import list_windows
 
-__all__ = ["Passage", "Window", "cut_windows", "read_passages"]
+__all__ = ["Passage", "Window", "cut_windows", "place_tokens", "read_passages"]
 
 _DEFAULT_STRIDE = 128
 
@@ -87,19 +87,26 @@ def read_passages(tokenizer: AlbertTokenizer, texts: Sequence[str]) -> dict[str,
         ids = encoded["input_ids"][number]
         if not ids:
             raise InputError("a context must hold something to read", received=repr(text[:60]))
-        passages[text] = Passage(text, ids, _place(text, encoded["offset_mapping"][number]), np.array(encoded.word_ids(number)))
+        passages[text] = Passage(
+            text, ids, np.array(place_tokens(text, encoded["offset_mapping"][number])), np.array(encoded.word_ids(number))
+        )
     return passages
 
 
-def _place(text: str, spans: list[tuple[int, int]]) -> np.ndarray:
-    """The characters that an answer of each token alone has."""
-    offsets = np.array(spans)
+def place_tokens(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The characters that an answer of each token alone has: for a lone ``▁`` the first one of the word that follows.
+
+    Args:
+        text: Whose tokens they are.
+        spans: First character of each and the one after its last.
+    """
+    placed = list(spans)
     for token in range(len(spans) - 1, -1, -1):
         start, end = spans[token]
         if not text[start:end].strip():
-            word = offsets[min(token + 1, len(spans) - 1), 0]
-            offsets[token] = word, word + 1
-    return offsets
+            word = placed[min(token + 1, len(spans) - 1)][0]
+            placed[token] = word, word + 1
+    return placed
 
 
 def cut_windows(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from albertkit.checkpoints.parameters import PRETRAINING_HEADS, Head, list_parameters
+from albertkit.checkpoints.huggingface import save_checkpoint
+from albertkit.checkpoints.parameters import HEADS_OF_CLASS, PRETRAINING_HEADS, Head, list_parameters
 from albertkit.config import AlbertConfig
 from albertkit.testing.tokenizer import tiny_tokenizer
 
-__all__ = ["random_parameters", "tiny_config", "tiny_tokenizer"]
+__all__ = ["random_parameters", "save_tiny_checkpoint", "tiny_config", "tiny_tokenizer"]
 
 
 def tiny_config(**overrides: Any) -> AlbertConfig:
@@ -43,3 +45,24 @@ def random_parameters(
         values = generator.normal(0.0, 0.2, parameter.shape).astype(np.float32)
         parameters[parameter.name] = values + 1.0 if parameter.kind == "scale" else values
     return parameters
+
+
+def save_tiny_checkpoint(
+    directory: str | Path, architecture: str = "AlbertForPreTraining", config: AlbertConfig | None = None, *, seed: int = 0
+) -> Path:
+    """Write a checkpoint with random weights and the tiny tokenizer, as ``save_pretrained`` would.
+
+    Args:
+        directory: Where to; made if need be.
+        architecture: Class of the model, a key of :data:`~albertkit.checkpoints.parameters.HEADS_OF_CLASS`.
+        config: The tiny one when absent.
+        seed: Of the weights.
+
+    Returns:
+        The directory.
+    """
+    chosen = tiny_config() if config is None else config
+    parameters = random_parameters(chosen, HEADS_OF_CLASS[architecture], seed=seed)
+    save_checkpoint(directory, chosen, parameters, architecture=architecture)
+    tiny_tokenizer().save_pretrained(directory)
+    return Path(directory)

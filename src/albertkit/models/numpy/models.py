@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from albertkit.checkpoints.parameters import Head, list_parameters
+from albertkit.checkpoints.parameters import POOLED_HEADS, Head, list_parameters
 from albertkit.config import AlbertConfig
 from albertkit.errors import CheckpointError, InputError
 from albertkit.models.inputs import check_length, check_range, check_shape
@@ -36,7 +36,6 @@ _LINEAR: dict[Head, str] = {
     "question_answering": "qa_outputs",
 }
 """The heads that are one linear layer."""
-_POOLED = ("sentence_order", "sequence_classification", "multiple_choice")
 
 
 class AlbertNumPy:
@@ -122,7 +121,7 @@ class AlbertNumPy:
         Raises:
             InputError: If the model has no such head.
         """
-        tokens = self.pooled(hidden, cu_seqlens) if head in _POOLED else hidden
+        tokens = self.pooled(hidden, cu_seqlens) if head in POOLED_HEADS else hidden
         rows = tokens if positions is None else tokens[positions]
         if head == "masked_lm":
             return _present(self._masked_lm, head)(rows)
