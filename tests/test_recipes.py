@@ -74,6 +74,7 @@ def test_base_has_the_parameters_of_the_reference_with_its_heads() -> None:
     assert sum(math.prod(entry.shape) for entry in list_parameters(model, PRETRAINING_HEADS)) == 11_813_810
 
 
+@pytest.mark.slow
 @all_recipes
 def test_every_recipe_trains(path: Path, prepared: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)

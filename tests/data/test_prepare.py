@@ -23,6 +23,8 @@ from albertkit.errors import ConfigError, DataError
 from albertkit.hub import EMBEDDED
 from albertkit.tokenization.tokenizer import AlbertTokenizer
 
+pytestmark = pytest.mark.slow
+
 TOKENIZER = "albert-mini-en"
 
 

@@ -22,6 +22,8 @@ from albertkit.data.prepare import Progress, prepare
 from albertkit.data.workers import count_cores, map_in_order
 from albertkit.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["the", "river", "old", "man", "ran", "to", "of", "and", "was", "very", "small", "green", "far", "home", "書"]
 
 

@@ -94,6 +94,7 @@ def test_a_model_object_runs_as_it_is(checkpoint, batch):
     )
 
 
+@pytest.mark.slow
 def test_auto_goes_over_to_torch_when_the_work_is_large(checkpoint):
     count = SWITCH_TOKENS // 40 + 1
     script = (

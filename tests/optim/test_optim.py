@@ -66,6 +66,7 @@ def test_lamb_equals_the_formula_in_numpy() -> None:
         np.testing.assert_allclose(values, expected[name], rtol=2e-6, atol=2e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_lamb_equals_optax_without_bias_correction() -> None:
     optax = pytest.importorskip("optax")

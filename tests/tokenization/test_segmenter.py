@@ -101,6 +101,7 @@ def check_equal(segmenter: Segmenter, reference: Reference, lines: list[str]) ->
         assert offsets.tolist() == expected_offsets.tolist(), line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", SEGMENTERS, ids=str)
 @settings(max_examples=60, deadline=None)
 @given(lines=texts)
@@ -117,6 +118,7 @@ def test_batch_preparation_equals_the_rule(lines, options):
     assert prepare([*lines, LONG], rules).lines == [*(rules.apply(line) for line in lines), rules.apply(LONG)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"keep_accents": True}, {"do_lower_case": False, "remove_space": False}], ids=str)
 def test_every_character_of_unicode(options):
     every = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
@@ -141,6 +143,7 @@ def test_offsets_cut_the_text_where_the_piece_came_from(lines):
         assert not segmenter.ids([gaps])[0] or len(line) == 0 or not gaps.strip()
 
 
+@pytest.mark.slow
 def test_golden_lines_of_real_text(shared_data):
     tool = load_tool()
     expected = np.load(GOLDEN / "tokenizer_digests.npy")

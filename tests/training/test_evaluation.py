@@ -58,6 +58,7 @@ def test_standard_errors_are_said() -> None:
     assert "50.0% ± 2.2%" in str(scores)
 
 
+@pytest.mark.slow
 def test_the_command_gives_the_scores_of_the_run(write_recipe: WriteRecipe, make_recipe: MakeRecipe, capsys) -> None:
     recipe = make_recipe()
     scores = pretrain(recipe).scores

@@ -27,6 +27,8 @@ from albertkit.training.pretraining import pretrain
 from albertkit.training.recipe import Recipe
 from albertkit.training.run import Run
 
+pytestmark = pytest.mark.slow
+
 MakeRecipe = Callable[..., Recipe]
 THREE_STEPS = {"total_steps": 3, "warmup_steps": 0}
 

@@ -21,6 +21,8 @@ from albertkit.training.pretraining import pretrain
 from albertkit.training.recipe import Recipe
 from albertkit.training.state import remove_unfinished
 
+pytestmark = pytest.mark.slow
+
 MakeRecipe = Callable[..., Recipe]
 TOOL = Path(__file__).parents[2] / "tools" / "kill_and_resume.py"
 

@@ -18,6 +18,8 @@ from albertkit.training.recipe import Recipe, read_recipe
 from albertkit.training.stages import StagedBatches
 from albertkit.training.state import TrainerState
 
+pytestmark = pytest.mark.slow
+
 LONGER = [{"from_step": 3, "max_seq_length": 40}, {"from_step": -2, "masked_lm_prob": 0.4, "ngram": 1}]
 LAST_TWO = {"from_step": -2, "max_seq_length": 16}
 

@@ -79,6 +79,7 @@ def test_other_sizes_and_vocabularies_are_refused_in_one_sentence(
         load(write_recipe, tmp_path / "absent")
 
 
+@pytest.mark.slow
 def test_the_command_starts_from_weights_and_resuming_does_not(
     write_recipe: Callable[..., Path], tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
