@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import zlib
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate
 from unicodedata import combining, east_asian_width
 
 __all__ = ["bar", "clip", "mark", "pad", "table", "width"]
@@ -28,11 +30,10 @@ def pad(text: str, columns: int) -> str:
 def clip(text: str, columns: int = _LABEL) -> str:
     """The text on one line and no wider than ``columns``."""
     text = " ".join(text.split())
-    if width(text) <= columns:
+    used = list(accumulate(map(width, text)))
+    if not used or used[-1] <= columns:
         return text
-    while width(text) >= columns:
-        text = text[:-1]
-    return text + "…"
+    return text[: bisect_left(used, columns)] + "…"
 
 
 def bar(share: float) -> str:
