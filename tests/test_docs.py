@@ -63,7 +63,7 @@ def test_links_and_recipe_keys_exist(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         assert target.startswith("http") or (path.parent / target).exists(), target
     sections = {key.partition(".")[0] for key in list_keys() if "." in key}
-    named = re.findall(rf"`(?:--)?((?:{'|'.join(sections)})\.(?!safetensors|ckpt)\w+)(?!\w*/)", text)
+    named = re.findall(rf"`(?:--)?((?:{'|'.join(sections)})\.(?!safetensors|ckpt|onnx|pt2)\w+)(?!\w*/)", text)
     assert [key for key in named if key not in list_keys()] == []
 
 

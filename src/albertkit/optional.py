@@ -10,6 +10,8 @@ __all__ = ["EXTRAS", "MissingExtraError", "is_installed", "require"]
 
 EXTRAS: dict[str, str] = {
     "torch": "torch",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
     "tensorboard": "train",
     "psutil": "train",
     "matplotlib": "train",

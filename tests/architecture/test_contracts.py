@@ -75,7 +75,7 @@ def test_commands():
         "fill-mask", "feature-extraction", "text-classification", "token-classification", "question-answering",
         "zero-shot-classification", "sentence-similarity", "multiple-choice", "sentence-order", "pseudo-log-likelihood",
     ]  # fmt: skip
-    others = ["tokenize", "train-tokenizer", "prepare", "pretrain", "evaluate", "info", "doctor", "completion"]
+    others = ["tokenize", "train-tokenizer", "prepare", "pretrain", "evaluate", "export", "info", "doctor", "completion"]
     assert list(COMMANDS) == tasks + others
     assert sorted(tasks) == sorted(PIPELINES)
 

@@ -9,8 +9,8 @@ from albertkit.pipelines import PIPELINES, RunSettings
 from albertkit.pipelines.base import UNSET
 
 TASK = (
-    " TEXT --input --output --json --model --revision --allow-pickle --engine=auto|numpy|torch --device"
-    " --dtype=float32|bfloat16|float16|auto --token-budget --batch-size"
+    " TEXT --input --output --json --model --revision --allow-pickle --engine=auto|numpy|torch|onnx --device"
+    " --dtype=float32|bfloat16|float16|int8|auto --token-budget --batch-size"
 )
 RECIPE = " RECIPE.yaml --output --init-from"
 FLAGS = {
@@ -30,6 +30,8 @@ FLAGS = {
     "prepare": RECIPE.strip(),
     "pretrain": "--resume" + RECIPE,
     "evaluate": "--model --cloze --json" + RECIPE,
+    "export": "MODEL DIRECTORY --format=onnx|torch --architecture --int8 --texts --min-agreement --max-accuracy-loss --revision"
+    " --allow-pickle --json",
     "info": "MODEL --revision --allow-pickle --json",
     "doctor": "--json",
     "completion": "shell=bash|zsh|tcsh",

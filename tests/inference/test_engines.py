@@ -139,7 +139,7 @@ def test_what_cannot_run_is_refused(checkpoint):
         ({"engine": "numpy", "dtype": "bfloat16"}, "float32 on the CPU"),
         ({"engine": "torch", "device": "cuda:9"}, "device must be one"),
         ({"engine": "torch", "device": "nowhere"}, "device must be one"),
-        ({"engine": "torch", "dtype": "int8"}, "dtype must be"),
+        ({"engine": "torch", "dtype": "int4"}, "dtype must be"),
     ):
         with pytest.raises(InputError, match=rule):
             load_engine(checkpoint, **arguments)

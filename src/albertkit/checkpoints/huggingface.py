@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from albertkit.checkpoints.exported import is_only_exported
 from albertkit.checkpoints.parameters import HEADS, HEADS_OF_CLASS, Head, list_parameters
 from albertkit.checkpoints.storage import unwritable, write_tensors
 from albertkit.checkpoints.weight_files import WEIGHTS_FILE, read_weights
@@ -150,12 +151,15 @@ def heads_on_disk(names: Iterable[str], architectures: Sequence[str] = ()) -> tu
 
 
 def find_heads(name: Name) -> tuple[Head, ...]:
-    """The heads whose weights a checkpoint holds.
+    """The heads whose weights a checkpoint holds; of an exported model alone those of the class that its configuration names.
 
     Args:
         name: A directory, an embedded model, a published name or a hub id, or a :class:`~albertkit.hub.Source`.
     """
-    return heads_on_disk(read_weights(name).tensors, AlbertConfig.from_pretrained(name).architectures)
+    architectures = AlbertConfig.from_pretrained(name).architectures
+    if is_only_exported(name):
+        return next((HEADS_OF_CLASS[architecture] for architecture in architectures if architecture in HEADS_OF_CLASS), ())
+    return heads_on_disk(read_weights(name).tensors, architectures)
 
 
 def save_checkpoint(

@@ -15,7 +15,7 @@ from albertkit.checkpoints.storage import FLOAT_TYPES, StoredTensors, read_tenso
 from albertkit.errors import CheckpointError
 from albertkit.hub import Files, Name, Source
 
-__all__ = ["WEIGHTS_FILE", "StoredWeights", "read_weights"]
+__all__ = ["WEIGHTS_FILE", "WEIGHT_FILES", "StoredWeights", "read_weights"]
 
 WEIGHTS_FILE = "model.safetensors"
 """Where the weights of a checkpoint are, if they are in one file."""
@@ -23,6 +23,8 @@ WEIGHTS_FILE = "model.safetensors"
 _INDEX = ".index.json"
 _SAFE = (WEIGHTS_FILE, WEIGHTS_FILE + _INDEX)
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin" + _INDEX)
+WEIGHT_FILES = _SAFE + _PICKLED
+"""All names under which weights are found, in order of preference."""
 _MOST_INDEX_BYTES = 10_000_000
 
 
@@ -59,7 +61,7 @@ def read_weights(name: Name) -> StoredWeights:
         CheckpointError: If there are no weights, or pickled ones alone without permission, or a file is missing or damaged.
     """
     files = hub.open_files(name)
-    chosen = next((filename for filename in _SAFE + _PICKLED if files.has(filename)), None)
+    chosen = next((filename for filename in WEIGHT_FILES if files.has(filename)), None)
     if chosen is None:
         raise files.unreachable or CheckpointError(
             f"a checkpoint must hold {WEIGHTS_FILE}, whole or in parts with an index", received=f"{name}, which does not"

@@ -33,6 +33,7 @@ COMMANDS = {
     "prepare": "turn texts into pre-training data",
     "pretrain": "pre-train a model from a recipe",
     "evaluate": "score a model on held-out documents and on sentences with a gap",
+    "export": "write a model for ONNX or as a PyTorch program",
     "info": "describe a checkpoint",
     "doctor": "say what is installed and which engine runs",
     "completion": "let the shell complete commands and flags",

@@ -23,11 +23,13 @@ def add_model_arguments(parser: ArgumentParser) -> None:
         "--allow-pickle", action="store_true", help="read pytorch_model.bin where there is no safetensors file; needs PyTorch"
     )
     group.add_argument(
-        "--engine", default="auto", choices=("auto", "numpy", "torch"), help="what computes (default: %(default)s)"
+        "--engine", default="auto", choices=("auto", "numpy", "torch", "onnx"), help="what computes (default: %(default)s)"
     )
     group.add_argument("--device", metavar="DEVICE", help="where to compute with PyTorch: cpu, cuda:0 …")
     group.add_argument(
-        "--dtype", choices=("float32", "bfloat16", "float16", "auto"), help="number type to compute in with PyTorch"
+        "--dtype",
+        choices=("float32", "bfloat16", "float16", "int8", "auto"),
+        help="number type to compute in with PyTorch; int8 on the CPU only, with ONNX Runtime too",
     )
     group.add_argument(
         "--token-budget", type=int, default=4096, metavar="N", help="most tokens computed at once (default: %(default)s)"

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from albertkit import optional
+from albertkit.checkpoints.exported import is_only_exported
 from albertkit.checkpoints.parameters import Head
 from albertkit.config import AlbertConfig
 from albertkit.errors import InputError
@@ -19,8 +20,9 @@ from albertkit.outputs import QuestionAnsweringWithAnswerabilityOutput
 
 __all__ = ["ENGINES", "SWITCH_TOKENS", "Engine", "load_engine"]
 
-ENGINES = ("auto", "numpy", "torch")
-"""Names of the engines; ``auto`` takes NumPy for a few short texts, PyTorch where it is loaded or the work is large."""
+ENGINES = ("auto", "numpy", "torch", "onnx")
+"""Names of the engines; ``auto`` takes NumPy for a few short texts, PyTorch where it is loaded or the work is large, and
+ONNX Runtime only where an exported model is all there is."""
 
 SWITCH_TOKENS = 4096
 """Tokens after which ``auto`` goes from NumPy to an installed PyTorch, whose import costs about what it saves until then."""
@@ -89,7 +91,8 @@ def load_engine(
         head: The head that will be asked for; ``None``: hidden states only.
         engine: One of :data:`ENGINES`.
         device: A PyTorch device, ``"cpu"``, ``"cuda:0"`` …; NumPy runs on the CPU only.
-        dtype: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"auto"`` (the file's); NumPy computes in float32 only.
+        dtype: ``"float32"``, ``"bfloat16"``, ``"float16"``, ``"int8"`` or ``"auto"`` (the file's) with PyTorch; ``"float32"`` or
+            ``"int8"`` with ONNX Runtime; NumPy computes in float32 only.
 
     Raises:
         InputError: If the engine is unknown or cannot run on that device or in that type.
@@ -107,6 +110,8 @@ def load_engine(
             received=f"device={device!r} and dtype={dtype!r}",
             fix='use engine="torch"',
         )
+    if engine == "onnx" or (engine == "auto" and is_only_exported(model)):
+        return _load_onnx(model, head, device, dtype)
     if engine == "torch" or (engine == "auto" and (not numpy_can or "torch" in sys.modules)):
         return _load_torch(model, head, device, dtype)
     from albertkit.inference.numpy_engine import NumPyEngine
@@ -151,6 +156,15 @@ class AutoEngine:
         return self._engine_for(batch).answer_spans(batch, allowed)
 
 
+def _load_onnx(name: Name, head: Head | None, device: str | None, dtype: str | None) -> Engine:
+    if device not in (None, "cpu"):
+        raise InputError("the onnx engine runs on the CPU", received=f"device={device!r}", fix='use engine="torch"')
+    optional.require("onnxruntime", "The onnx engine")
+    from albertkit.inference.onnx_engine import OnnxEngine
+
+    return OnnxEngine.load(name, head, dtype=dtype)
+
+
 def _load_torch(name: Name, head: Head | None, device: str | None, dtype: str | None) -> Engine:
     optional.require("torch", "The torch engine")
     from albertkit.inference.torch_engine import TorchEngine
@@ -164,8 +178,8 @@ def _engine_of_model(model: Any, head: Head | None, engine: str, device: str | N
         raise InputError(
             "model must be a name, a directory or a PyTorch model of albertkit", received=f"a {type(model).__name__}"
         )
-    if engine == "numpy":
-        raise InputError("a PyTorch model runs on the torch engine", received='engine="numpy"', fix="leave engine out")
+    if engine in ("numpy", "onnx"):
+        raise InputError("a PyTorch model runs on the torch engine", received=f'engine="{engine}"', fix="leave engine out")
     from albertkit.inference.torch_engine import TorchEngine
 
     return TorchEngine(model, head, device=device, dtype=dtype)

@@ -1,4 +1,8 @@
-"""The PyTorch engine: packed batches on the CPU or a GPU, in float32, bfloat16 or float16."""
+"""The PyTorch engine: packed batches on the CPU or a GPU, in float32, bfloat16, float16 or int8.
+
+On the CPU the encoder runs in its prepared form (:mod:`albertkit.inference.prepared`) wherever that computes what the model does;
+elsewhere the model itself runs.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ from albertkit.errors import InputError
 from albertkit.hub import Name
 from albertkit.inference.batching import TokenBatch
 from albertkit.inference.heads import require_head, require_scores
+from albertkit.inference.prepared import PreparedEncoder, can_prepare, fingerprint
+from albertkit.inference.quantization import has_int8
 from albertkit.models.torch import (
     AlbertForMaskedLM,
     AlbertForMultipleChoice,
@@ -22,8 +28,9 @@ from albertkit.models.torch import (
     AlbertModel,
     AlbertPreTrainedModel,
 )
+from albertkit.models.torch.inputs import Batch, read_batch
 from albertkit.models.torch.loading import find_dtype, move
-from albertkit.models.torch.packing import unpack
+from albertkit.models.torch.packing import Packed, Padded, unpack
 from albertkit.outputs import BaseModelOutputWithPooling, QuestionAnsweringWithAnswerabilityOutput
 
 __all__ = ["TorchEngine"]
@@ -48,7 +55,8 @@ class TorchEngine:
         model: Any model of :mod:`albertkit.models.torch`; it is put in evaluation mode.
         head: The head that will be asked for.
         device: Where to move it; it stays where it is without one.
-        dtype: ``float32``, ``bfloat16`` or ``float16`` to convert it to; as it is without one.
+        dtype: ``float32``, ``bfloat16`` or ``float16`` to convert it to; as it is without one. ``int8`` leaves the model itself
+            as it is and quantises what the engine prepares of it.
 
     Raises:
         InputError: If the model is another library's, or the device or type is not to be had.
@@ -63,11 +71,15 @@ class TorchEngine:
         if not isinstance(model, AlbertPreTrainedModel):
             raise InputError("the torch engine runs albertkit's own models", received=f"a {type(model).__name__}")
         require_head(head, model.heads)
-        move(model, device, None if dtype in (None, "auto") else find_dtype(dtype))
+        self._int8 = dtype == "int8"
+        move(model, device, None if dtype in (None, "auto", "int8") else find_dtype(dtype))
         self.model = model.eval()
         self.config = model.config
         self.heads = model.heads
         self.encoder: AlbertModel = model if isinstance(model, AlbertModel) else model.albert  # type: ignore[assignment]
+        self._prepared: tuple[list[object], PreparedEncoder | None] = ([], None)  # of which parameters; none where it cannot be
+        if self._int8:
+            self._prepare()  # which refuses at once what it would refuse at the first call
 
     @classmethod
     def load(cls, name: Name, head: Head | None = None, *, device: str | None = None, dtype: str | None = None) -> TorchEngine:
@@ -77,15 +89,17 @@ class TorchEngine:
             name: A directory, an embedded model, a published name, a hub id, or a source.
             head: The head that will be asked for; ``None``: the encoder alone.
             device: A PyTorch device.
-            dtype: ``float32`` (the default), ``bfloat16``, ``float16``, or ``auto`` for the file's.
+            dtype: ``float32`` (the default), ``bfloat16``, ``float16``, ``int8``, or ``auto`` for the file's.
 
         Raises:
             CheckpointError: If the checkpoint cannot be read or has no such head.
         """
+        stored, run = (None, dtype) if dtype == "int8" else (dtype, None)
         if head is None:
-            return cls(AlbertModel.from_pretrained(name, dtype=dtype, add_pooling_layer=False), device=device)
+            model = AlbertModel.from_pretrained(name, dtype=stored, add_pooling_layer=False)
+            return cls(model, device=device, dtype=run)
         require_head(head, find_heads(name))
-        return cls(_MODELS[head][0].from_pretrained(name, dtype=dtype), head, device=device)
+        return cls(_MODELS[head][0].from_pretrained(name, dtype=stored), head, device=device, dtype=run)
 
     def hidden_states(self, batch: TokenBatch) -> np.ndarray:
         """See :class:`~albertkit.inference.engine.Engine`."""
@@ -106,6 +120,8 @@ class TorchEngine:
     def answer_spans(self, batch: TokenBatch, allowed: np.ndarray) -> QuestionAnsweringWithAnswerabilityOutput:
         """See :class:`~albertkit.inference.engine.Engine`; padded, since the beam's probabilities run along each sequence."""
         require_head("answerability", self.heads)
+        if self._int8:
+            raise InputError("the answerability head runs in float32, bfloat16 or float16", received="int8")
         columns = (batch.input_ids, np.ones_like(batch.input_ids), batch.token_type_ids, ~allowed)
         boundaries = torch.from_numpy(batch.cu_seqlens)
         ids, mask, types, barred = (unpack(torch.from_numpy(column), boundaries).to(self.model.device) for column in columns)
@@ -120,14 +136,48 @@ class TorchEngine:
 
     @torch.inference_mode()
     def _encode(self, batch: TokenBatch) -> BaseModelOutputWithPooling:
+        ids, types, boundaries = (
+            torch.from_numpy(numbers) for numbers in (batch.input_ids, batch.token_type_ids, batch.cu_seqlens)
+        )
+        prepared = self._prepare()
+        if prepared is not None:
+            return _encode_prepared(self.encoder, prepared, Batch(ids, types, None, None, Padded(None)), boundaries)
         device = self.model.device
         output: BaseModelOutputWithPooling = self.encoder(
-            torch.from_numpy(batch.input_ids).to(device),
-            token_type_ids=torch.from_numpy(batch.token_type_ids).to(device),
-            return_dict=True,
-            cu_seqlens=torch.from_numpy(batch.cu_seqlens),
+            ids.to(device), token_type_ids=types.to(device), return_dict=True, cu_seqlens=boundaries
         )
         return output
+
+    def _prepare(self) -> PreparedEncoder | None:
+        """The prepared form of the model as it is now: the caller may have trained or changed it since the last call."""
+        if self._int8 and not has_int8(torch.float32):
+            raise InputError("int8 needs a processor and a PyTorch with oneDNN's products of bytes", fix="use bfloat16")
+        if self.model.device.type != "cpu" and not self._int8:
+            return None  # and reading its values would hold the accelerator up
+        found = fingerprint(self.encoder)
+        known, prepared = self._prepared
+        if found != known:
+            prepared = PreparedEncoder(self.encoder, self._int8) if can_prepare(self.encoder) else None
+            if self._int8 and prepared is None:
+                raise InputError(
+                    "int8 runs on the CPU, on ALBERT's own layers with absolute positions",
+                    received=f"a model on {self.model.device} in {self.model.dtype}, or with layers that were replaced",
+                    fix="use bfloat16",
+                )
+            self._prepared = (found, prepared)
+        return prepared
+
+
+def _encode_prepared(
+    model: AlbertModel, prepared: PreparedEncoder, batch: Batch, cu_seqlens: torch.Tensor
+) -> BaseModelOutputWithPooling:
+    """What ``model`` gives for a packed batch, by way of its prepared form."""
+    read = read_batch(model.config, batch, None, cu_seqlens)
+    layout: Packed = read.layout  # type: ignore[assignment]
+    embedded = model.embeddings(read.input_ids, read.token_type_ids, read.position_ids, None)
+    hidden = layout.restore(prepared(embedded, layout))
+    pooled = None if model.pooler is None else torch.tanh(model.pooler(hidden.index_select(0, layout.first_tokens)))
+    return BaseModelOutputWithPooling(hidden, pooled)
 
 
 def _to_numpy(tensor: torch.Tensor) -> np.ndarray:

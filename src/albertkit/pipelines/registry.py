@@ -92,7 +92,7 @@ def pipeline(
         model: A directory, an embedded model, a published name, a hub id, a source, or a PyTorch model of this package; the
             embedded default where none is given.
         tokenizer: A tokenizer, or where to load it from; the model's own where none is given.
-        engine: ``"auto"``, ``"numpy"`` or ``"torch"``.
+        engine: ``"auto"``, ``"numpy"``, ``"torch"`` or ``"onnx"``.
         device: Where to run: ``"cpu"``, ``"cuda:0"`` …, or the number of a GPU (-1: the CPU).
         device_map: ``"auto"``: a GPU if there is one; or a device.
         dtype: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"auto"``, or PyTorch's own type.
