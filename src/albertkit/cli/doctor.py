@@ -15,6 +15,7 @@ __all__ = ["add_arguments", "run"]
 _PACKAGES = {
     "core": ("numpy", "sentencepiece", "safetensors", "huggingface_hub", "jsonargparse", "pyyaml", "tqdm"),
     "torch": ("torch",),
+    "onnx": ("onnx", "onnxruntime"),
 }
 _FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 
