@@ -16,15 +16,15 @@ from pathlib import Path
 from benchmarks.machine import name_result
 
 HERE = Path(__file__).parent
-LIBRARY = ("__init__", "__main__", "inference_tables", "machine", "methods", "texts", "workers")
 
 
 def list_scripts() -> dict[str, str]:
     """Name → first sentence of its docstring."""
     scripts = {}
     for path in sorted(HERE.glob("*.py")):
-        if path.stem not in LIBRARY:
-            text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        source = path.read_text(encoding="utf-8")
+        if path != Path(__file__) and 'if __name__ == "__main__"' in source:
+            text = ast.get_docstring(ast.parse(source)) or ""
             scripts[path.stem] = text.splitlines()[0].split(": ``python")[0].rstrip(".:")
     return scripts
 
@@ -32,10 +32,16 @@ def list_scripts() -> dict[str, str]:
 def plan(script: str, arguments: argparse.Namespace) -> list[str] | str:
     """The options that a script is run with, or why it cannot be."""
     output = ["--output", str(arguments.results / f"{name_result(script)}.md")]
-    if script == "inference":
-        return ["--data", str(arguments.data), "--results", str(arguments.results)]
+    results = ["--results", str(arguments.results)]
+    if script in ("inference", "finetuning"):
+        return ["--data", str(arguments.data), *results]
     if script == "pretraining":
-        return [str(arguments.prepared), *output] if arguments.prepared else "needs --prepared, a folder of albertkit prepare"
+        return [*([str(arguments.prepared)] if arguments.prepared else []), *results]
+    if script == "quality":
+        return [str(arguments.prepared), *results] if arguments.prepared else "needs --prepared, a folder of albertkit prepare"
+    if script == "precision":
+        data = arguments.data
+        return ["--data", str(data), *output] if (data / "glue").is_dir() else f"needs SST-2 and Wikipedia in {data}"
     if script == "tokenization":
         corpora = sorted((arguments.data / "wiki-en").glob("*.jsonl.xz"))
         vocabulary = arguments.data / "albert-vocab" / "30k-clean.rebuilt.model"
@@ -71,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("script", nargs="?", choices=["all", *scripts], help="run it; list them without one")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="where the tables go")
     parser.add_argument("--data", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder of the real data sets")
-    parser.add_argument("--prepared", help="folder that albertkit prepare wrote, for pretraining")
+    parser.add_argument("--prepared", help="folder that albertkit prepare wrote, for ragged pre-training and for quality")
     arguments = parser.parse_args(words)
     if arguments.script == "all":
         return run_all(arguments)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import os
 import statistics
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from benchmarks.workers import Watch, measure
 
 Shape = tuple[int, int]  # input and output features
 TOKENS = (16, 128, 1024)
-SECONDS = 0.1  # of each sample
+SAMPLES, SECONDS = 3, 0.1  # of a product each time, and the least time of one
 
 
 def layer_shapes(hidden_size: int, intermediate_size: int) -> list[Shape]:
@@ -101,7 +102,7 @@ class Rates:
         self.samples: dict[tuple[str, int, Shape], list[float]] = {}
 
     def add(self, rows: list[list[Any]]) -> None:
-        """Take in what :func:`measure_rates` gave."""
+        """Take in what :func:`sample_rates` gave."""
         for kernel, tokens, inputs, outputs, rate in rows:
             self.samples.setdefault((kernel, tokens, (inputs, outputs)), []).append(rate)
 
@@ -131,23 +132,34 @@ class Rates:
         return lines
 
 
-def measure_rates(shapes: list[Shape], tokens: tuple[int, ...] = TOKENS, seconds: float = SECONDS) -> dict[str, Any]:
-    """One sample of every kernel, number of tokens and shape: rows for :meth:`Rates.add`, and the noise."""
+Product = tuple[str, int, Shape, Callable[[], object]]  # kernel, tokens, shape, what multiplies
+
+
+def make_products(shapes: list[Shape], tokens: tuple[int, ...] = TOKENS) -> list[Product]:
+    """Every kernel that runs here, ready to multiply, for each number of tokens and shape."""
+    products: list[Product] = []
+    for kernel, (_, build, dtype) in KERNELS.items():
+        for number, shape in itertools.product(tokens, shapes):
+            try:
+                multiply = build(dtype, number, shape)
+                multiply()
+            except (RuntimeError, AttributeError, NotImplementedError):
+                continue  # not in this release, or not on this processor
+            products.append((kernel, number, shape, multiply))
+    return products
+
+
+def sample_rates(products: list[Product], seconds: float) -> dict[str, Any]:
+    """A few samples of each product, all products in turn: rows for :meth:`Rates.add`, and the noise."""
     import torch
 
-    rows: list[list[Any]] = []
     watch = Watch()
     with torch.inference_mode():
-        for kernel, (_, build, dtype) in KERNELS.items():
-            for number in tokens:
-                for shape in shapes:
-                    try:
-                        multiply = build(dtype, number, shape)
-                        multiply()
-                    except (RuntimeError, AttributeError, NotImplementedError):
-                        continue  # not in this release, or not on this processor
-                    multiply()
-                    rows.append([kernel, number, *shape, gigaflops(number, [shape]) / measure(multiply, seconds)["seconds"]])
+        rows = [
+            [kernel, tokens, *shape, gigaflops(tokens, [shape]) / measure(multiply, seconds)["seconds"]]
+            for _ in range(SAMPLES)
+            for kernel, tokens, shape, multiply in products
+        ]
     return {"rates": rows, "noise": watch.noise}
 
 
@@ -163,9 +175,10 @@ def main() -> None:
 
     torch.set_num_threads(arguments.threads)
     rates = Rates(layer_shapes(arguments.hidden_size, arguments.intermediate_size))
+    products = make_products(rates.shapes)
     for _ in range(arguments.rounds):
-        rates.add(measure_rates(rates.shapes)["rates"])
-    title = describe("torch") + f" · {arguments.threads} threads, median of {arguments.rounds} rounds, GFLOP/s"
+        rates.add(sample_rates(products, SECONDS)["rates"])
+    title = describe("torch") + f" · {arguments.threads} threads, medians of {SAMPLES * arguments.rounds} samples, GFLOP/s"
     publish(["# Matrix products of a layer's shapes", "", title, "", *rates.table()], arguments.output)
 
 

@@ -3,7 +3,7 @@
 All run the same weights and texts with the same threads. Each method is a process of its own and stays loaded; the methods take
 turns, round after round, and a sample that other processes disturbed is taken again. Peers get padded batches of 32 texts, in the
 given order as usual and sorted by length; ours gets the texts as they come and sorts them itself. Before anything is timed each
-method runs everything once, and its answers are compared with ours in float32.
+method runs each text once, and its answers are compared with ours in float32.
 
 The rates of matrix products at the layer's shapes are measured in the same rounds. A row's share of the limit is the time that
 the linear layers of the real tokens would take with the fastest kernel, divided by the time taken (attention, normalisation and
@@ -14,38 +14,38 @@ what int8 costs a trained model is not to be read here.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.gemm import Rates, layer_shapes, measure_rates
+from albertkit import AlbertConfig
+from albertkit.tokenization import AlbertTokenizer
+from benchmarks.exports import Job
+from benchmarks.gemm import Rates, layer_shapes, make_products, sample_rates
 from benchmarks.inference_tables import Row, Table, keep, make_tables
 from benchmarks.machine import describe, publish
-from benchmarks.methods import METHODS, Job, Texts
+from benchmarks.methods import METHODS, Method, Texts
+from benchmarks.models import make_model
 from benchmarks.texts import WORKLOADS, make_workloads
-from benchmarks.workers import NOISE, AbsentError, Worker, measure, serve
+from benchmarks.workers import NOISE, Memory, Worker, measure, serve
 
 PACKAGES = ("numpy", "torch", "transformers", "onnxruntime", "onnxscript", "openvino", "nncf")
-BASE = {
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "hidden_act": "gelu_new",
-}
 REFERENCES = ("albertkit torch float32", "albertkit numpy float32")
 TOLERANCES = {"float32": 1e-4, "bfloat16": 0.05, "int8": 0.5}  # float32: of the largest value; else root mean square, relative
 LEGEND = """\
 Medians (least–most). *Times transformers*: than its SDPA encoder in float32, padded batches in the given order. *Share of limit*:
 of the speed of the linear layers alone at the rates below. *Difference* from our float32: the largest, as a share of the largest
 value, for float32; else the root mean square, relative."""
+EXPORT = "export "  # before a method's key: the process that only makes its file
 MACHINE = "machine"  # the worker that multiplies matrices
-SECONDS = 0.5  # least time of a sample
+SECONDS, RATE_SECONDS = 0.3, 0.05  # least time of a sample
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -56,9 +56,17 @@ def work(key: str, job: Job) -> None:
     """Answer requests: run a workload and say how long it took, or measure the rates."""
 
     def build_method() -> Any:
-        run = next(method for method in METHODS if method.key == key).load(job)
+        method = find_method(key.removeprefix(EXPORT))
+        if key.startswith(EXPORT) and method.export:
+            return method.export(job)  # nothing is asked of it
+        for package in method.packages:
+            importlib.import_module(package)
+        memory = Memory()
+        run = method.load(job)
 
         def respond(request: dict[str, Any]) -> dict[str, Any]:
+            if "workload" not in request:
+                return {"base": memory.base, "above": memory.above}
             texts: Texts = json.loads((job.work / f"{request['workload']}.json").read_text())
             by_length = request["texts"] == "sorted"
             if "save" in request:
@@ -69,14 +77,19 @@ def work(key: str, job: Job) -> None:
         return respond
 
     def build_rates() -> Any:
-        try:
-            import torch
-        except ImportError as error:
-            raise AbsentError("not installed: torch") from error
+        import torch
+
         torch.set_num_threads(job.threads)
-        return lambda request: measure_rates([(a, b) for a, b in request["shapes"]], tuple(request["tokens"]), request["seconds"])
+        config = AlbertConfig.from_pretrained(job.model)
+        products = make_products(layer_shapes(config.hidden_size, config.intermediate_size))
+        return lambda request: sample_rates(products, request["seconds"])
 
     serve(build_rates if key == MACHINE else build_method)
+
+
+def find_method(key: str) -> Method:
+    """By its name and numbers."""
+    return next(method for method in METHODS if method.key == key)
 
 
 # ------------------------------------------------------------------ the asking side
@@ -85,16 +98,29 @@ def work(key: str, job: Job) -> None:
 def start_workers(keys: list[str], job: Job) -> tuple[dict[str, Worker], dict[str, str]]:
     """One process for each method, and why some cannot run."""
     workers, absent = {}, {}
-    for number, key in enumerate(keys):
-        given = [key, str(job.model), str(job.work), str(job.threads), str(job.batch_size)]
-        worker = Worker("benchmarks.inference", ["--worker", *given], job.threads, job.work / f"worker{number}.log")
-        reason = worker.absent()
+    for key in keys:
+        start = time.perf_counter()
+        reason = None
+        if key != MACHINE and find_method(key).export:
+            exporter = start_worker(EXPORT + key, job)
+            reason = exporter.absent()
+            if reason is None:
+                exporter.close()
+        if reason is None:
+            worker = start_worker(key, job)
+            reason = worker.absent()
         if reason is None:
             workers[key] = worker
         else:
             absent[key] = reason
-        print(f"{key}: {reason or 'ready'}", file=sys.stderr)
+        print(f"{key}: {reason or f'ready after {time.perf_counter() - start:.0f} s'}", file=sys.stderr)
     return workers, absent
+
+
+def start_worker(key: str, job: Job) -> Worker:
+    """The process of a method, of its export, or of the rates."""
+    given = [key, str(job.model), str(job.work), str(job.threads), str(job.batch_size)]
+    return Worker("benchmarks.inference", ["--worker", *given], job.threads, job.work / f"{key.replace(' ', '_')}.log")
 
 
 def differences(found: np.ndarray, reference: np.ndarray, dtype: str) -> tuple[float, bool]:
@@ -106,30 +132,38 @@ def differences(found: np.ndarray, reference: np.ndarray, dtype: str) -> tuple[f
     return difference, not difference <= TOLERANCES[dtype]
 
 
+def arrange(method: Method, texts: Texts) -> tuple[str, ...]:
+    """The ways in which a method is given texts; none if they are too many for it."""
+    if len(texts) > 1 and method.only_single:
+        return ()
+    if method.ours:
+        return ("packed",)
+    return ("padded", "sorted") if len({len(ids) for ids, _ in texts}) > 1 else ("padded",)
+
+
 def check(workers: dict[str, Worker], workloads: dict[str, Texts], job: Job, absent: dict[str, str]) -> list[Row]:
-    """Run everything once: a row for each method, workload and arrangement; methods that break or err leave the workers."""
+    """Run every text once: a row for each method, workload and arrangement; methods that break or err leave the workers."""
     rows = []
     path = job.work / "answers.npy"
     first = next((key for key in REFERENCES if key in workers), next(key for key in workers if key != MACHINE))
     methods = sorted((method for method in METHODS if method.key in workers), key=lambda method: method.key != first)
     for name, texts in workloads.items():
         reference: np.ndarray | None = None
-        uneven = len({len(ids) for ids, _ in texts}) > 1
         for method in methods:
-            for arrangement in ("packed",) if method.ours else ("padded", "sorted") if uneven else ("padded",):
-                if method.key in absent:
-                    break
-                broken = workers[method.key].ask(workload=name, texts=arrangement, save=str(path)).get("absent")
-                if broken:
-                    absent[method.key] = broken
-                    break
-                found = np.load(path)
-                reference = found if reference is None else reference
-                difference, is_wrong = differences(found, reference, method.dtype)
-                if is_wrong:
-                    absent[method.key] = f"its answers on {name} are {difference:.2g} from ours"
-                tokens = sum(len(ids) for ids, _ in texts)
-                rows.append(Row(name, method.name, method.dtype, arrangement, tokens, difference))
+            arrangements = arrange(method, texts)
+            if method.key in absent or not arrangements:
+                continue
+            broken = workers[method.key].ask(workload=name, texts=arrangements[-1], save=str(path)).get("absent")
+            if broken:
+                absent[method.key] = broken
+                continue
+            found = np.load(path)
+            reference = found if reference is None else reference
+            difference, is_wrong = differences(found, reference, method.dtype)
+            if is_wrong:
+                absent[method.key] = f"its answers on {name} are {difference:.2g} from ours"
+            tokens = sum(len(ids) for ids, _ in texts)
+            rows += [Row(name, method.name, method.dtype, arrangement, tokens, difference) for arrangement in arrangements]
     for key in absent.keys() & workers.keys():
         workers.pop(key).close()
     return [row for row in rows if row.key[0] in workers]
@@ -139,8 +173,7 @@ def run_rounds(table: Table, workers: dict[str, Worker], arguments: argparse.Nam
     """The samples, in turn."""
     for number in range(arguments.rounds):
         if MACHINE in workers:
-            request = {"shapes": table.rates.shapes, "tokens": arguments.rate_tokens, "seconds": min(0.1, arguments.seconds)}
-            answer = workers[MACHINE].ask_quietly(**request)
+            answer = workers[MACHINE].ask_quietly(seconds=min(RATE_SECONDS, arguments.seconds))
             table.rates.add(answer["rates"])
             table.noisy_rates += answer["noise"] > NOISE
         for row in table.rows:
@@ -148,25 +181,13 @@ def run_rounds(table: Table, workers: dict[str, Worker], arguments: argparse.Nam
             row.seconds.append(answer["seconds"])
             row.noisy += answer["noise"] > NOISE
         print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
-
-
-def make_model(directory: Path, sizes: dict[str, Any]) -> Path:
-    """Random weights."""
-    import torch
-
-    from albertkit import AlbertConfig, AlbertForPreTraining
-
-    torch.manual_seed(0)
-    AlbertForPreTraining(AlbertConfig(**sizes)).save_pretrained(directory)
-    return directory
+    memory = {key: worker.ask() for key, worker in workers.items() if key != MACHINE}  # after all workloads
+    table.memory = {key: (answer["base"], answer["above"]) for key, answer in memory.items()}
 
 
 def benchmark(arguments: argparse.Namespace, folder: Path) -> None:
     """Everything, with what is exported in ``folder``."""
-    from albertkit import AlbertConfig
-    from albertkit.tokenization import AlbertTokenizer
-
-    model = arguments.model or make_model(folder / "model", BASE)
+    model = arguments.model or make_model(folder / "model", "AlbertForPreTraining", "base")
     config = AlbertConfig.from_pretrained(model)
     tokenizer = AlbertTokenizer.from_pretrained(model) if arguments.model else None
     data = arguments.data if arguments.data.is_dir() else None
@@ -206,7 +227,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", help="a checkpoint with its tokenizer; albert-base with random weights without one")
     parser.add_argument("--methods", nargs="+", metavar="PART", help="only those whose name and numbers contain one of these")
     parser.add_argument(
-        "--slow", action="store_true", help="the methods that take minutes to prepare as well: compiled transformers"
+        "--slow", action="store_true", help="also what takes minutes to prepare, or is never the best: compiled transformers"
     )
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=["sst2", "squad", "one-16", "one-128"])
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the real texts; random ids of their lengths if absent")
@@ -214,7 +235,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="least time of a sample")
-    parser.add_argument("--rate-tokens", type=int, nargs="+", default=[16, 128, 1024], help="rows of the matrix products")
     parser.add_argument("--work", type=Path, help="keep what is exported here, for the next run with the same model")
     parser.add_argument("--results", type=Path, help="also write tables, samples and chart into this folder")
     arguments = parser.parse_args(argv)

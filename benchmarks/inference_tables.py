@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import statistics
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from benchmarks.bars import Bar, bar_table
 from benchmarks.gemm import Rates, gigaflops
 from benchmarks.machine import name_result, publish, spread, write_csv
 from benchmarks.texts import WORKLOADS
 
 BASELINE = ("transformers SDPA float32", "padded")
+SPEED_BARS = {
+    ("sst2", "float32"): Bar(2.5, 2.9),
+    ("squad", "float32"): Bar(2.9, 3.3),
+    ("sst2", "bfloat16"): Bar(4.7, 5.8),
+    ("squad", "bfloat16"): Bar(5.2, 6.3),
+    ("sst2", "int8"): Bar(7.0, 9.0),
+    ("squad", "int8"): Bar(7.0, 9.0),
+}
+SORTED_BARS = {"float32": Bar(1.0, 1.1), "bfloat16": Bar(1.0, 1.1), "int8": Bar(0.8, 1.1)}
+SHARE_BAR, LATENCY_BAR = Bar(0.90, 0.96), Bar(1.1, 0.9, at_most=True)
 RATE_TOKENS = {"one-16": 16, "one-128": 128}  # of the limit; else the most that are measured
 COLORS = {"float32": "#4c72b0", "bfloat16": "#dd8452", "int8": "#55a868"}
 
@@ -38,9 +50,13 @@ class Row:
         """Real tokens a second."""
         return self.tokens / statistics.median(self.seconds)
 
-    def times(self, other: Row | None) -> str:
+    def ratios(self, other: Row) -> list[float]:
         """How many times faster than another, round by round."""
-        return spread([b / a for a, b in zip(self.seconds, other.seconds, strict=True)]) if other else "—"
+        return [b / a for a, b in zip(self.seconds, other.seconds, strict=True)]
+
+    def times(self, other: Row | None) -> str:
+        """The same, for a table."""
+        return spread(self.ratios(other)) if other else "—"
 
 
 @dataclass
@@ -52,6 +68,7 @@ class Table:
     layers: int
     absent: dict[str, str]
     noisy_rates: int = 0
+    memory: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def share(self, row: Row) -> float | None:
         """Of the machine's limit, from 0 to 1."""
@@ -69,13 +86,18 @@ class Table:
         """Of the linear layers of all layers."""
         return self.layers * gigaflops(1, self.rates.shapes)
 
+    def best(self, workload: str, dtype: str, texts: str) -> Row | None:
+        """The fastest row of an arrangement: ``packed`` are ours, the others the peers'."""
+        rows = [row for row in self.rows if (row.workload, row.dtype, row.texts) == (workload, dtype, texts)]
+        return max(rows, key=lambda row: row.speed, default=None)
+
     def find(self, workload: str, key: tuple[str, str]) -> Row | None:
         """The row of a method and an arrangement."""
         return next((row for row in self.rows if row.workload == workload and row.key == key), None)
 
 
 def make_tables(table: Table) -> list[str]:
-    """A table for each workload, that of our best beside the best peers, and that of the rates."""
+    """A table for each workload, and those of the bars, the rates and memory."""
     lines = []
     for workload in dict.fromkeys(row.workload for row in table.rows):
         base = table.find(workload, BASELINE)
@@ -94,26 +116,37 @@ def make_tables(table: Table) -> list[str]:
                 f"{row.times(base)} | {f'{share:.2f}' if share else '—'} | {row.difference:.0e} |"
             )
         lines.append("")
-    return [*lines, *_compare_with_best(table), *_describe_limits(table), *_describe_absent(table)]
+    return [*lines, *bar_table(_list_bars(table)), *_describe_limits(table), *_describe_memory(table), *_describe_absent(table)]
 
 
-def _compare_with_best(table: Table) -> list[str]:
-    lines = [
-        "## Our fastest at each precision, times as fast as the fastest peer at the same precision", "",
-        "| texts | numbers | ours | peer, padded as usual | times | peer, sorted by length | times |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]  # fmt: skip
+def _list_bars(table: Table) -> Iterator[tuple[str, str, Bar, list[float]]]:
+    """The bars for our fastest at each precision."""
     for workload in dict.fromkeys(row.workload for row in table.rows):
         for dtype in COLORS:
-            rows = [row for row in table.rows if row.workload == workload and row.dtype == dtype]
-            best = {texts: max((row for row in rows if row.texts == texts), key=lambda row: row.speed, default=None)
-                    for texts in ("packed", "padded", "sorted")}  # fmt: skip
-            ours = best.pop("packed")
-            if ours is None or best["padded"] is None:
+            ours = table.best(workload, dtype, "packed")
+            if ours is None:
                 continue
-            cells = [f"{row.method} | {ours.times(row)}" if row else "— | —" for row in best.values()]
-            lines.append(f"| {workload} | {dtype} | {ours.method} | {' | '.join(cells)} |")
-    return [*lines, ""] if len(lines) > 4 else []
+            job = f"{workload}, {dtype} ({ours.method})"
+            base, ragged = table.find(workload, BASELINE), table.best(workload, dtype, "sorted")
+            single = table.best(workload, dtype, "padded")
+            if (workload, dtype) in SPEED_BARS and base:
+                yield job, "transformers SDPA float32, padded: times its speed", SPEED_BARS[workload, dtype], ours.ratios(base)
+            if ragged:
+                yield job, f"{ragged.method}, sorted: times its speed", SORTED_BARS[dtype], ours.ratios(ragged)
+            elif single:
+                latencies = [1 / ratio for ratio in ours.ratios(single)]
+                yield job, f"{single.method}: times its latency", LATENCY_BAR, latencies
+            limit = table.limit(workload, dtype)
+            if ragged and limit and dtype == "float32":
+                yield job, "the limit: share of it", SHARE_BAR, [ours.tokens / seconds / limit for seconds in ours.seconds]
+
+
+def _describe_memory(table: Table) -> list[str]:
+    lines = [
+        "## Memory, MiB", "", "| method | after its imports | peak above that, all texts |", "| --- | --- | --- |",
+        *(f"| {key} | {base:,.0f} | {above:,.0f} |" for key, (base, above) in table.memory.items()), "",
+    ]  # fmt: skip
+    return lines if table.memory else []
 
 
 def _describe_limits(table: Table) -> list[str]:
@@ -173,5 +206,6 @@ def keep(table: Table, lines: list[str], folder: Path) -> None:
     for row in table.rows:
         plain = asdict(row)
         for number, seconds in enumerate(plain.pop("seconds")):
-            samples.append(plain | {"share": table.share(row), "round": number + 1, "seconds": seconds})
+            measured = {"share": table.share(row), "peak_mib": sum(table.memory[row.key[0]])}
+            samples.append(plain | measured | {"round": number + 1, "seconds": seconds})
     write_csv(samples, path.with_suffix(".csv"))

@@ -1,200 +1,188 @@
-"""A pre-training step beside that of transformers: ``python -m benchmarks.pretraining PREPARED``.
+"""A pre-training step beside that of transformers: ``python -m benchmarks.pretraining [PREPARED]``.
 
-Both train the same weights on the same examples of a folder: ours masked and packed by PretrainingData, theirs masked and
-padded by DataCollatorForLanguageModeling, each with PyTorch's fused AdamW; making the batches counts. Each method is a process of
-its own, which makes one step when asked; the methods take turns. Medians with minimum and maximum; peak memory of the process.
+Both train the same weights at the same precision, without dropout, in masked LM and sentence order. Uniform batches are random
+ids, all sequences of one length, 15 % of the tokens masked. With a folder that ``albertkit prepare`` wrote, its examples follow:
+ours masked and packed by PretrainingData, theirs masked and padded by DataCollatorForLanguageModeling. Tokens are real ones.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
-import statistics
-import subprocess
-import sys
+import os
+import shutil
 import tempfile
-import time
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from benchmarks.machine import describe, publish, spread
+import numpy as np
 
-SIZES = {
-    "mini": {"hidden_size": 256, "num_hidden_layers": 6, "num_attention_heads": 8, "intermediate_size": 1024},
-    "base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
-}
-METHODS = ("albertkit", "transformers")
-RATE = 1e-4
+from benchmarks import training
+from benchmarks.bars import Bar
+from benchmarks.models import SIZES, make_model
+from benchmarks.workers import Worker, serve_loop
+
+BARS = (Bar(1.15, 1.3), Bar(0.55, 0.4, at_most=True))  # times the speed, share of the memory
+MASKED = 0.15
+LENGTH = 128  # of the longest prepared example
+Batches = Iterator[tuple[int, dict[str, Any]]]
 
 
 @dataclass
 class Job:
-    """What a worker is asked for on its command line."""
+    """What a worker is asked for.
+
+    Attributes:
+        shape: Sequences and length of a uniform batch.
+        prepared: Where examples are read, in place of uniform ones.
+        tokens: Of a batch of those.
+    """
 
     method: str
     model: str
-    prepared: str
     dtype: str
-    tokens: int
     threads: int
+    shape: tuple[int, int] | None = None
+    prepared: str = ""
+    tokens: int = 0
 
 
-def take_steps(job: Job) -> Iterator[int]:
-    """Make one update each time; gives the number of real tokens."""
+# ------------------------------------------------------------------ the side of a worker
+
+
+def train(job: Job, pause: Callable[[int], None]) -> None:
+    """Make updates for as long as they are asked for."""
     import torch
 
     torch.set_num_threads(job.threads)
-    torch.manual_seed(0)
-    model, batches = (ours if job.method == "albertkit" else theirs)(job)
-    model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, fused=True)
-    for number, inputs in batches:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=job.dtype == "bfloat16"):
-            loss = model(**inputs).loss
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        yield number
+    if job.method == "albertkit":
+        from albertkit import AlbertForPreTraining
+        from albertkit.training.fused import fuse
+
+        model = AlbertForPreTraining.from_pretrained(job.model)
+        fuse(model, getattr(torch, job.dtype))
+    else:
+        from transformers import AlbertForPreTraining as Peer
+
+        model = Peer.from_pretrained(job.model)
+    training.take_steps(model, uniform(job, model.config) if job.shape else ragged(job), job.dtype, pause)
 
 
-def read_data(job: Job):  # noqa: ANN201
+def uniform(job: Job, config: Any) -> Batches:
+    """Random ids ``[B, L]``, flat for ours."""
+    import torch
+
+    assert job.shape is not None
+    sequences, length = job.shape
+    generator = np.random.default_rng(0)
+    while True:
+        ids = generator.integers(0, config.vocab_size, job.shape)
+        labels = np.full(ids.size, -100)
+        masked = generator.permutation(ids.size)[: round(MASKED * ids.size)]
+        labels[masked] = ids.flat[masked]
+        columns = {"input_ids": ids, "token_type_ids": np.zeros_like(ids), "labels": labels.reshape(ids.shape)}
+        inputs = {name: torch.from_numpy(column) for name, column in columns.items()}
+        if job.method == "albertkit":
+            inputs = {name: column.flatten() for name, column in inputs.items()}
+            inputs["cu_seqlens"] = torch.arange(0, ids.size + 1, length, dtype=torch.int32)
+        inputs["sentence_order_label"] = torch.from_numpy(generator.integers(0, 2, sequences))
+        yield ids.size, inputs
+
+
+def ragged(job: Job) -> Batches:
+    """Batches of the prepared folder."""
     from albertkit.data.batches import PretrainingData
     from albertkit.data.options import ExampleOptions
 
-    return PretrainingData(job.prepared, options=ExampleOptions.paper(max_seq_length=128), verify=False)
+    data = PretrainingData(job.prepared, options=ExampleOptions.paper(max_seq_length=LENGTH), verify=False)
+    as_given = pack_ours if job.method == "albertkit" else pad_theirs(job.model)
+    for batch in data.batches(tokens_per_batch=job.tokens):
+        yield len(batch.input_ids), as_given(batch)
 
 
-def ours(job: Job):  # noqa: ANN201
+def pack_ours(batch: Any) -> dict[str, Any]:
+    """As the training loop does."""
     import torch
 
-    from albertkit import AlbertForPreTraining
     from albertkit.training.batches import to_tensors
 
-    def batches():  # noqa: ANN202
-        for batch in read_data(job).batches(tokens_per_batch=job.tokens):
-            yield len(batch.input_ids), to_tensors(batch, torch.device("cpu"))
-
-    return AlbertForPreTraining.from_pretrained(job.model), batches()
+    return to_tensors(batch, torch.device("cpu"))
 
 
-def theirs(job: Job):  # noqa: ANN201
-    import numpy as np
-    from transformers import AlbertForPreTraining, AutoTokenizer, DataCollatorForLanguageModeling
+def pad_theirs(model: str) -> Callable[[Any], dict[str, Any]]:
+    """The ids before our masks, masked and padded by their collator."""
+    from transformers import AutoTokenizer, DataCollatorForLanguageModeling
 
-    collate = DataCollatorForLanguageModeling(AutoTokenizer.from_pretrained(job.model), mlm_probability=0.15)
+    collate = DataCollatorForLanguageModeling(AutoTokenizer.from_pretrained(model), mlm_probability=MASKED)
 
-    def batches():  # noqa: ANN202
-        for batch in read_data(job).batches(tokens_per_batch=job.tokens):
-            plain = np.where(batch.labels >= 0, batch.labels, batch.input_ids)  # before our masks
-            places = batch.cu_seqlens[1:-1]
-            columns = (np.split(plain, places), np.split(batch.token_type_ids, places), batch.sentence_order_label)
-            rows = [
-                {"input_ids": ids.tolist(), "token_type_ids": types.tolist(), "sentence_order_label": int(order)}
-                for ids, types, order in zip(*columns, strict=True)
-            ]
-            yield len(plain), dict(collate(rows))
+    def pad(batch: Any) -> dict[str, Any]:
+        plain = np.where(batch.labels >= 0, batch.labels, batch.input_ids)
+        places = batch.cu_seqlens[1:-1]
+        columns = (np.split(plain, places), np.split(batch.token_type_ids, places), batch.sentence_order_label)
+        rows = [
+            {"input_ids": ids.tolist(), "token_type_ids": types.tolist(), "sentence_order_label": int(order)}
+            for ids, types, order in zip(*columns, strict=True)
+        ]
+        return dict(collate(rows))
 
-    return AlbertForPreTraining.from_pretrained(job.model), batches()
-
-
-def work(job: Job) -> None:
-    """Answer each line of standard input with the seconds and tokens of a step."""
-    warnings.simplefilter("ignore")
-    steps = take_steps(job)
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        tokens = next(steps)
-        seconds = time.perf_counter() - start
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"seconds": seconds, "tokens": tokens, "memory": memory}), flush=True)
+    return pad
 
 
-def ask(worker: subprocess.Popen[str]) -> dict[str, float]:
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    worker.stdin.write("step\n")
-    worker.stdin.flush()
-    line = worker.stdout.readline()
-    if not line:
-        raise SystemExit("a worker has ended; run it alone with --worker to see why")
-    return json.loads(line)
+# ------------------------------------------------------------------ the asking side
 
 
-def make_model(directory: Path, size: str, prepared: str) -> None:
-    """Initial weights of a size for the vocabulary of the prepared folder, with its tokenizer."""
-    import shutil
+def compare(case: str, size: str, dtype: str, arguments: argparse.Namespace, **batches: Any) -> training.Pair:
+    """Both methods on one kind of batch."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sizes = {}
+        if "prepared" in batches:
+            from albertkit.data.shards import TOKENIZER_FOLDER, read_manifest
 
-    import torch
-
-    from albertkit import AlbertConfig, AlbertForPreTraining
-    from albertkit.data.shards import TOKENIZER_FOLDER, read_manifest
-
-    torch.manual_seed(0)
-    config = AlbertConfig(vocab_size=read_manifest(prepared).vocab_size, hidden_act="gelu_new", **SIZES[size])
-    AlbertForPreTraining(config).save_pretrained(directory)
-    shutil.copytree(Path(prepared) / TOKENIZER_FOLDER, directory, dirs_exist_ok=True)
-
-
-def measure(size: str, dtype: str, arguments: argparse.Namespace) -> list[str]:
-    with tempfile.TemporaryDirectory() as directory:
-        make_model(Path(directory), size, arguments.prepared)
-        workers = {}
-        for method in METHODS:
-            job = [method, directory, arguments.prepared, dtype, str(arguments.tokens), str(arguments.threads)]
-            command = [sys.executable, "-W", "ignore", "-m", "benchmarks.pretraining", arguments.prepared, "--worker", *job]
-            workers[method] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        rows: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
-        for number in range(arguments.warmups + arguments.rounds):
-            for method, worker in workers.items():
-                row = ask(worker)
-                if number >= arguments.warmups:
-                    rows[method].append(row)
-        for worker in workers.values():
-            worker.communicate()
-    ratios = [b["seconds"] / a["seconds"] for a, b in zip(rows["albertkit"], rows["transformers"], strict=True)]
-    lines = []
-    for method in METHODS:
-        seconds = [row["seconds"] for row in rows[method]]
-        rate = statistics.median(row["tokens"] / row["seconds"] for row in rows[method])
-        ratio = spread(ratios) if method == "albertkit" else "1"
-        memory = rows[method][-1]["memory"]
-        lines.append(f"| {size} | {dtype} | {method} | {spread(seconds, 3)} | {rate:,.0f} | {memory:,.0f} | {ratio} |")
-    return lines
+            sizes = {"vocab_size": read_manifest(batches["prepared"]).vocab_size}
+        make_model(folder, "AlbertForPreTraining", size, **sizes)
+        if "prepared" in batches:
+            shutil.copytree(Path(batches["prepared"]) / TOKENIZER_FOLDER, folder, dirs_exist_ok=True)
+        workers = []
+        for method in training.METHODS:
+            job = Job(method, name, dtype, arguments.threads, **batches)
+            given = ["--worker", json.dumps(asdict(job))]
+            workers.append(Worker("benchmarks.pretraining", given, arguments.threads, folder / f"{method}.log"))
+        return training.compare("pretraining", case, dtype, workers, arguments.rounds, arguments.warmups)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("prepared", help="folder that albertkit prepare wrote")
-    parser.add_argument("--worker", nargs=6, help=argparse.SUPPRESS)
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
-    parser.add_argument("--dtypes", nargs="+", choices=("float32", "bfloat16"), default=["float32", "bfloat16"])
-    parser.add_argument("--tokens", type=int, default=2048, help="of a batch")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--warmups", type=int, default=3)
-    parser.add_argument("--output", type=Path)
-    arguments = parser.parse_args()
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("prepared", nargs="?", help="folder that albertkit prepare wrote, for ragged batches as well")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--shapes", nargs="*", default=["8x128", "4x512"], help="sequences and length of the uniform batches")
+    parser.add_argument("--size", choices=SIZES, default="base", help="of the model that reads them")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["mini", "base"], help="of the models that read ragged ones")
+    parser.add_argument("--dtypes", nargs="+", choices=training.DTYPES, default=list(training.DTYPES))
+    parser.add_argument("--tokens", type=int, default=2048, help="of a ragged batch")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--warmups", type=int, default=2)
+    parser.add_argument("--results", type=Path, help="also write tables, samples and chart into this folder")
+    arguments = parser.parse_args(argv)
     if arguments.worker:
-        *texts, tokens, threads = arguments.worker
-        work(Job(*texts, int(tokens), int(threads)))
+        job = Job(**json.loads(arguments.worker))
+        serve_loop(lambda pause: train(job, pause))
         return
-    lines = [
-        "# A step of pre-training",
-        "",
-        describe("numpy", "torch", "transformers")
-        + f" · {arguments.threads} threads, {arguments.tokens:,} tokens a step, length 128, {arguments.rounds} rounds in turn",
-        "",
-        "| size | numbers | method | s a step, median (min–max) | tokens/s | peak memory MiB | times faster |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for size in arguments.sizes:
-        for dtype in arguments.dtypes:
-            lines += measure(size, dtype, arguments)
-    publish(lines, arguments.output)
+    pairs, bars = [], {}
+    for shape in arguments.shapes:
+        sequences, length = (int(number) for number in shape.split("x"))
+        case = f"{arguments.size}, {sequences} × {length}"
+        bars[case] = BARS
+        pairs += [compare(case, arguments.size, dtype, arguments, shape=(sequences, length)) for dtype in arguments.dtypes]
+    for size in arguments.sizes if arguments.prepared else ():
+        case = f"{size}, ragged, about {arguments.tokens:,}"
+        batches = {"prepared": arguments.prepared, "tokens": arguments.tokens}
+        pairs += [compare(case, size, dtype, arguments, **batches) for dtype in arguments.dtypes]
+    conditions = f"{arguments.threads} threads, {arguments.rounds} rounds in turn; s of a step"
+    training.keep("pretraining", ["A step of pre-training", conditions], pairs, "tokens", bars, arguments.results)
 
 
 if __name__ == "__main__":

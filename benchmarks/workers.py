@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +28,59 @@ class AbsentError(Exception):
     """A method cannot run here; the text says why."""
 
 
+class Finished(Exception):  # noqa: N818
+    """Nobody asks for more."""
+
+
 @contextmanager
 def answering() -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Keep standard output for answers; what libraries print goes to standard error."""
+    """Keep standard output for answers, the last of which says what went wrong; what libraries print goes to standard error."""
     with os.fdopen(os.dup(1), "w") as channel:
         os.dup2(2, 1)
-        yield lambda answer: print(json.dumps(answer), file=channel, flush=True)
+
+        def answer(values: dict[str, Any]) -> None:
+            print(json.dumps(values), file=channel, flush=True)
+
+        try:
+            yield answer
+        except AbsentError as reason:
+            answer({"absent": str(reason)})
+        except ImportError as error:
+            answer({"absent": f"not installed: {error.name or error}"})
+        except Exception as error:  # a peer may break in any way; the others go on
+            traceback.print_exc()
+            answer({"absent": f"{type(error).__name__}: {str(error)[:200]}"})
 
 
 def serve(build: Callable[[], Callable[[dict[str, Any]], dict[str, Any]]]) -> None:
     """Be a worker: ``build`` makes the function that answers each request."""
     with answering() as answer:
-        try:
-            respond = build()
-            answer({"ready": True})
-            for line in sys.stdin:
-                answer(respond(json.loads(line)))
-        except AbsentError as reason:
-            answer({"absent": str(reason)})
-        except Exception as error:  # a peer may break in any way; the others go on
-            traceback.print_exc()
-            answer({"absent": f"{type(error).__name__}: {str(error)[:200]}"})
+        respond = build()
+        answer({"ready": True})
+        for line in sys.stdin:
+            answer(respond(json.loads(line)))
+
+
+def serve_loop(run: Callable[[Callable[[int], None]], None]) -> None:
+    """Be a worker whose work is a loop, maybe somebody else's: it calls ``pause`` before its first step with 0, and after each
+    with the number of items that the step read. The step is the answer to a request, and there it waits for the next."""
+    watch = memory = None
+    with answering() as answer:
+
+        def pause(items: int) -> None:
+            nonlocal watch, memory
+            if watch is None or memory is None:
+                memory = Memory()
+                answer({"ready": True})
+            else:
+                measured = {"seconds": watch.seconds, "noise": watch.noise}
+                answer(measured | {"items": items, "base": memory.base, "above": memory.above})
+            if not sys.stdin.readline():
+                raise Finished
+            watch = Watch()
+
+        with suppress(Finished):
+            run(pause)
 
 
 class Worker:
@@ -79,12 +112,14 @@ class Worker:
         return self._read()
 
     def ask_quietly(self, **request: Any) -> dict[str, Any]:
-        """An answer that nobody disturbed, or the least disturbed of a few."""
+        """An answer that nobody disturbed, or the least disturbed of a few; or why there is none any more."""
         best: dict[str, Any] | None = None
         for number in range(RETRIES):
             if number:
                 time.sleep(number)
             answer = self.ask(**request)
+            if "absent" in answer:
+                return answer
             if best is None or answer["noise"] < best["noise"]:
                 best = answer
             if best["noise"] <= NOISE:
@@ -121,6 +156,29 @@ class Watch:
         """A share of the processors that this process may use, from 0 to 1; its clock ticks a hundred times a second."""
         others = _busy_seconds() - self.busy - (time.process_time() - self.own)
         return max(0.0, others / self.seconds / len(os.sched_getaffinity(0)))
+
+
+class Memory:
+    """What this process holds in memory, MiB: ``base``, when this was made, and what its peak since lies above that."""
+
+    def __init__(self) -> None:
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on: proc(5)
+        self.base = psutil.Process().memory_info().rss / 2**20
+
+    @property
+    def above(self) -> float:
+        return max(0.0, _peak_memory() - self.base)
+
+
+def _peak_memory() -> float:
+    """MiB; what getrusage(2) says begins with what the parent held, so it is asked only where there is no other."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    unit = 2**20 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def measure(method: Callable[[], object], seconds: float) -> dict[str, float]:

@@ -15,7 +15,21 @@ pytest.importorskip("psutil")
 import benchmarks.__main__ as command
 from albertkit import AlbertConfig
 from albertkit.testing import save_tiny_checkpoint
-from benchmarks import gemm, inference, inference_tables, machine, methods, texts, workers
+from benchmarks import bars as bars_module
+from benchmarks import (
+    exports,
+    finetuning,
+    gemm,
+    inference,
+    inference_tables,
+    machine,
+    methods,
+    models,
+    pretraining,
+    texts,
+    training,
+    workers,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,10 +47,11 @@ def test_every_script_is_listed_with_a_sentence(capsys):
 
 def test_a_script_without_its_data_is_left_out_with_a_reason(tmp_path):
     arguments = argparse.Namespace(results=tmp_path, data=tmp_path / "absent", prepared=None)
-    assert "--prepared" in command.plan("pretraining", arguments)
+    assert command.plan("pretraining", arguments) == ["--results", str(tmp_path)]
     assert "corpus" in command.plan("tokenization", arguments)
     assert command.plan("cold_start", arguments) == ["--output", str(tmp_path / f"{machine.name_result('cold_start')}.md")]
     assert str(tmp_path) in command.plan("inference", arguments)
+    assert command.plan("inference", arguments) == command.plan("finetuning", arguments)
 
 
 @pytest.mark.parametrize(
@@ -85,10 +100,38 @@ def test_tables_say_times_and_share():
     rates = gemm.Rates([(2, 6)])
     rates.add([["float32 F.linear", 16, 2, 6, 24 * 320 / 1e9]])  # 320 tokens a second
     table = inference_tables.Table([ours, peer], rates, 1, {"other peer": "not\ninstalled"})
+    table.memory = {"albertkit torch float32": (300.0, 1234.5)}
     lines = inference_tables.make_tables(table)
     assert "| albertkit torch | float32 | packed | 100.0 (100.0–200.0) | 160 | 2.00 (1.00–4.00) | 0.50 | 1e-07 |" in lines
-    assert "| one-16 | float32 | albertkit torch | transformers SDPA | 2.00 (1.00–4.00) | — | — |" in lines
+    job = "| one-16, float32 (albertkit torch) | transformers SDPA: times its latency"
+    assert f"{job} | ≤ 1.1 | 0.9 | 0.50 (0.25–1.00) | goal |" in lines
+    assert "| albertkit torch float32 | 300 | 1,234 |" in lines
     assert lines[-1] == "- other peer: not installed"
+
+
+def test_the_bars_of_ragged_texts():
+    rows = [make_row("albertkit torch", "float32", "packed", [0.1]), make_row("transformers SDPA", "float32", "padded", [0.24])]
+    rows += [make_row("fast peer", "float32", "sorted", [0.105]), make_row("slow peer", "float32", "sorted", [0.2])]
+    for row in rows:
+        row.workload = "sst2"
+    rates = gemm.Rates([(2, 6)])
+    rates.add([["float32 F.linear", 16, 2, 6, 24 * 200 / 1e9]])  # 200 tokens a second, of which ours runs 160
+    lines = inference_tables.make_tables(inference_tables.Table(rows, rates, 1, {}))
+    job = "| sst2, float32 (albertkit torch) |"
+    assert f"{job} transformers SDPA float32, padded: times its speed | ≥ 2.5 | 2.9 | 2.40 | no |" in lines
+    assert f"{job} fast peer, sorted: times its speed | ≥ 1 | 1.1 | 1.05 | bar |" in lines
+    assert f"{job} the limit: share of it | ≥ 0.9 | 0.96 | 0.80 | no |" in lines
+
+
+def test_training_compares_speed_by_items_and_memory_by_peak():
+    ours, theirs = training.Row("tiny", "float32", "albertkit"), training.Row("tiny", "float32", "transformers")
+    for row, seconds, items, above in ((ours, 1.0, 30, 50.0), (theirs, 2.0, 20, 100.0)):
+        row.add({"seconds": seconds, "items": items, "base": 300.0, "above": above, "noise": 0.5})
+    bars = (bars_module.Bar(2.0, 3.0), bars_module.Bar(0.55, at_most=True))
+    lines = training.make_tables([training.Pair(ours, theirs)], "tokens", {"tiny": bars})
+    assert "| tiny | float32 | albertkit | 1.000 (1.000–1.000) (1 noisy) | 30.0 | 3.00 (3.00–3.00) | 300 | 50 | 0.50 |" in lines
+    assert "| tiny, float32 | transformers: times its speed | ≥ 2 | 3 | 3.00 | goal |" in lines
+    assert "| tiny, float32 | transformers: share of its memory | ≤ 0.55 | — | 0.50 | bar |" in lines
 
 
 def test_answers_too_far_from_ours_are_wrong():
@@ -121,7 +164,7 @@ def test_padded_batches_answer_in_the_given_order(by_length):
 
 def test_random_ids_have_the_lengths_of_the_real_texts(shared_data):
     config = AlbertConfig()
-    names = ["sst2", "squad"]
+    names = ["sst2", "sst2-train", "squad"]
     real = texts.make_workloads(names, config, shared_data, None)
     drawn = texts.make_workloads(names, config, None, None)
     for name in names:
@@ -148,6 +191,16 @@ def test_a_noisy_sample_is_taken_again(monkeypatch):
     assert next(noises) == 0.9
 
 
+def test_memory_is_what_lies_above_the_start():
+    block = bytearray(64 << 20)  # a peak of before
+    del block
+    memory = workers.Memory()
+    assert memory.above < 8
+    block = bytearray(32 << 20)
+    assert 24 < memory.above < 48
+    assert block
+
+
 @pytest.mark.slow
 def test_a_whole_run_on_the_tiny_model(tmp_path, capsys, monkeypatch):
     pytest.importorskip("torch")
@@ -155,7 +208,7 @@ def test_a_whole_run_on_the_tiny_model(tmp_path, capsys, monkeypatch):
     model = save_tiny_checkpoint(tmp_path / "model")
     inference.main(
         f"--model {model} --data {tmp_path / 'absent'} --methods numpy torch --workloads one-16 sst2 --rounds 1 --seconds 0.01"
-        f" --rate-tokens 16 --results {tmp_path}".split()
+        f" --results {tmp_path}".split()
     )
     printed = capsys.readouterr().out
     (kept,), (samples,) = tmp_path.glob("*_inference.md"), tmp_path.glob("*_inference.csv")
@@ -167,3 +220,37 @@ def test_a_whole_run_on_the_tiny_model(tmp_path, capsys, monkeypatch):
     assert {row["workload"] for row in rows} == {"one-16", "sst2"}
     assert all(float(row["seconds"]) > 0 for row in rows)
     assert all(float(row["difference"]) < 1e-5 for row in rows if row["dtype"] == "float32")
+
+
+@pytest.mark.slow
+def test_the_optimised_and_quantised_graphs_of_the_peer(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    for package in ("transformers", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    model = models.make_model(tmp_path / "model", "AlbertForPreTraining", "tiny")
+    worker = inference.start_worker(inference.EXPORT + "ONNX Runtime, optimised int8", exports.Job(model, tmp_path, 1))
+    assert worker.absent() is None
+    worker.close()
+    layers, linears = 2, 6
+    kinds = [node.op_type for node in onnx.load(tmp_path / exports.QUANTISED).graph.node]
+    assert kinds.count("MatMulInteger") == layers * linears + 1  # and that which widens the embeddings
+    assert kinds.count("FastGelu") == layers
+    assert {exports.PLAIN, exports.OPTIMISED, exports.QUANTISED} <= {file.name for file in tmp_path.iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", [pretraining, finetuning], ids=lambda script: script.__name__)
+def test_training_beside_transformers(tmp_path, capsys, monkeypatch, script):
+    pytest.importorskip("transformers")
+    pytest.importorskip("accelerate")
+    monkeypatch.setattr(workers, "RETRIES", 1)
+    quick = f"--size tiny --dtypes float32 --rounds 2 --warmups 1 --threads 1 --results {tmp_path}"
+    case = {pretraining: "--shapes 2x16", finetuning: f"--tasks sst2-train --data {tmp_path / 'absent'}"}[script]
+    script.main([*quick.split(), *case.split()])
+    printed = capsys.readouterr().out
+    (kept,), (samples,) = tmp_path.glob("*.md"), tmp_path.glob("*.csv")
+    assert kept.read_text().strip() == printed.strip()
+    with samples.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows] == 2 * ["albertkit"] + 2 * ["transformers"]
+    assert all(float(row["seconds"]) > 0 and float(row["above_mib"]) > 0 for row in rows)

@@ -15,6 +15,8 @@ import pytest
 
 from albertkit.cli import bulk, task_command
 from albertkit.cli.main import main
+from albertkit.inference import engine
+from albertkit.testing import save_tiny_checkpoint, tiny_config
 
 LINES = [f"{'the cat ' * (n % 5)}[MASK] of {n}" for n in range(150)]
 
@@ -184,12 +186,16 @@ def test_the_engine_is_chosen_once_by_the_size_of_the_file(fill, monkeypatch, te
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bulk, "load_pipeline", stop)
+    monkeypatch.setattr(engine, "SWITCH_WORK", 20_000 * engine.work_of_token(tiny_config()))
     assert fill() == 130
     texts.write_text("a [MASK]\n" * 10_000)
     assert fill() == 130
     monkeypatch.setattr("albertkit.optional.is_installed", lambda name: False)
     assert fill() == 130
-    assert engines == ["numpy", "torch", "numpy"]
+    exported = save_tiny_checkpoint(tmp_path / "exported")
+    (exported / "model.safetensors").rename(exported / "model.onnx")
+    assert fill("--model", str(exported)) == 130
+    assert engines == ["numpy", "torch", "numpy", "onnx"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from albertkit.cli.main import COMMANDS, main
+from albertkit.inference import engine
 
 LIGHT = [name for name in COMMANDS if name not in ("prepare", "pretrain", "evaluate")]
 """Commands without a recipe, whose ``--help`` reads no part of the package but the command's own file."""
@@ -40,6 +41,21 @@ def test_info_and_doctor(capsys, tiny_checkpoint):
     assert "albert-mini-en answers" in capsys.readouterr().out
     assert main(["doctor", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["packages"]["core"]["numpy"]
+
+
+def test_doctor_says_what_auto_takes(capsys, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: torch.device("cuda"))
+    assert main(["doctor"]) == 0
+    page = capsys.readouterr().out
+    assert "numpy for one short text: " in page
+    assert "torch for many texts (26,000 tokens with albert-mini-en" in page
+    assert "torch for --device cuda: " in page
+    monkeypatch.setattr(engine, "find_installed", frozenset)
+    assert main(["doctor", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [choice["engine"] for choice in report["engines"]] == ["numpy", "numpy"]
+    assert 'pip install "albertkit[torch]"' in report["engines"][1]["reason"]
 
 
 @pytest.mark.parametrize(

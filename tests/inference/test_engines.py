@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from albertkit import optional
 from albertkit.checkpoints.huggingface import save_checkpoint
 from albertkit.checkpoints.parameters import HEADS_OF_CLASS
 from albertkit.errors import CheckpointError, InputError
 from albertkit.inference import TokenBatch, load_engine, plan_batches
-from albertkit.inference.engine import SWITCH_TOKENS, AutoEngine
+from albertkit.inference.engine import SWITCH_WORK, AutoEngine, choose_engine, find_installed, work_of_token
 from albertkit.models.torch import AlbertForPreTraining
 from albertkit.testing import random_parameters, tiny_config
 
@@ -94,16 +95,48 @@ def test_a_model_object_runs_as_it_is(checkpoint, batch):
     )
 
 
+@pytest.mark.parametrize(
+    ("work", "device", "dtype", "situation", "engine"),
+    [
+        (0, None, None, {}, "numpy"),
+        (SWITCH_WORK, "cpu", "float32", {}, "numpy"),
+        (SWITCH_WORK + 1, None, None, {}, "torch"),
+        (0, None, None, {"is_torch_loaded": True}, "torch"),
+        (0, "cuda:0", None, {}, "torch"),
+        (0, None, "bfloat16", {"installed": ()}, "torch"),  # which says what to install
+        (0, None, "int8", {}, "torch"),
+        (0, None, "int8", {"installed": ("onnx",)}, "onnx"),
+        (0, "cuda", "int8", {"installed": ("onnx",)}, "torch"),
+        (SWITCH_WORK + 1, None, None, {"installed": ("onnx",)}, "numpy"),
+        (0, None, None, {"is_only_exported": True, "is_torch_loaded": True}, "onnx"),
+    ],
+)
+def test_the_rule_of_auto(work, device, dtype, situation, engine):
+    chosen = choose_engine(work, device, dtype, **{"installed": ("torch", "onnx"), "is_torch_loaded": False} | situation)
+    assert chosen.engine == engine
+    assert chosen.reason
+
+
+def test_work_counts_every_application_of_a_layer():
+    assert work_of_token(tiny_config(num_hidden_layers=6, inner_group_num=2, intermediate_size=29)) == 6 * 2 * 29
+
+
+def test_what_is_installed_is_found_without_importing_it(monkeypatch):
+    monkeypatch.setattr(optional, "is_installed", lambda name: name != "onnxruntime")
+    assert find_installed() == {"torch"}
+
+
 @pytest.mark.slow
 def test_auto_goes_over_to_torch_when_the_work_is_large(checkpoint):
-    count = SWITCH_TOKENS // 40 + 1
     script = (
-        "import sys; from albertkit.inference import load_engine, TokenBatch\n"
+        "import sys; from albertkit.inference import engine, load_engine, TokenBatch\n"
+        f"engine.SWITCH_WORK = 100 * {work_of_token(tiny_config())}\n"
         f"engine = load_engine({str(checkpoint)!r})\n"
         "small = TokenBatch.from_sequences([[5, 6]], [[0, 0]])\n"
         "a = engine.hidden_states(small); assert engine.name == 'numpy' and 'torch' not in sys.modules\n"
-        f"engine.hidden_states(TokenBatch.from_sequences([[5] * 40] * {count}, [[0] * 40] * {count}))\n"
-        "b = engine.hidden_states(small); assert engine.name == 'torch', engine.name\n"
+        "engine.hidden_states(TokenBatch.from_sequences([[5] * 40] * 2, [[0] * 40] * 2)); assert engine.name == 'numpy'\n"
+        "engine.hidden_states(TokenBatch.from_sequences([[5] * 20], [[0] * 20])); assert engine.name == 'torch'\n"
+        "b = engine.hidden_states(small)\n"
         "assert abs(a - b).max() < 1e-5 * (1 + abs(a).max())\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -10,15 +10,15 @@ import torch
 from torch import nn
 
 from albertkit.checkpoints.huggingface import save_checkpoint
-from albertkit.checkpoints.parameters import HEADS_OF_CLASS
+from albertkit.checkpoints.parameters import HEADS_OF_CLASS, Head
 from albertkit.config import AlbertConfig
 from albertkit.errors import InputError
 from albertkit.inference import TokenBatch, load_engine, prepacked, prepared, torch_engine
-from albertkit.inference.attention_blocks import AttentionBlocks
+from albertkit.inference.attention_blocks import AttentionBlocks, plan_attention
 from albertkit.inference.prepacked import PlainLinear, PrepackedLinear, has_prepacking, prepare_linear
 from albertkit.models.torch import AlbertForMaskedLM, AlbertModel
 from albertkit.models.torch.activations import ACTIVATION_FUNCTIONS
-from albertkit.testing import random_parameters, tiny_config
+from albertkit.testing import random_parameters, save_tiny_checkpoint, tiny_config
 
 _LENGTHS = (3, 11, 7, 3, 43, 1, 8, 9, 40, 16)
 _MIDDLE = {
@@ -100,13 +100,14 @@ def test_chunks_change_nothing(monkeypatch):
     assert_equal(load_engine(model).hidden_states(batch), whole)
 
 
-@pytest.mark.parametrize("lengths", [(1,), (7,), (8, 8, 8), (5, 5, 6, 8), (1, 2, 9, 17, 17)])
-def test_blocks_attend_as_each_sequence_alone(lengths: tuple[int, ...]):
+@pytest.mark.parametrize("plan", [lambda *planned: AttentionBlocks(*planned).attend, plan_attention])
+@pytest.mark.parametrize("lengths", [(1,), (7,), (33,), (8, 8, 8), (5, 5, 6, 8), (1, 2, 9, 17, 17)])
+def test_every_sequence_is_attended_as_if_alone(lengths: tuple[int, ...], plan):
     heads, size = 3, 5
     tokens = torch.randn(sum(lengths), 3 * heads * size, generator=torch.Generator().manual_seed(0))
-    blocks = AttentionBlocks(lengths, (heads, size), torch.float32)
+    attend = plan(lengths, (heads, size), torch.float32)
     first = 0
-    for length, attended in zip(lengths, blocks.attend(tokens).split(lengths), strict=True):
+    for length, attended in zip(lengths, attend(tokens).split(lengths), strict=True):
         query, key, value = tokens[first : first + length].view(length, 3, heads, size).permute(1, 2, 0, 3)
         alone = torch.nn.functional.scaled_dot_product_attention(query, key, value)
         torch.testing.assert_close(attended, alone.transpose(0, 1).flatten(1), rtol=0, atol=1e-5)
@@ -144,6 +145,28 @@ def test_every_head_reads_the_prepared_encoder(kind: str, tmp_path, counted, mon
         with monkeypatch.context() as patched:
             patched.setattr(torch_engine, "can_prepare", lambda model: False)
             assert_equal(received, load_engine(tmp_path, head, engine="torch").logits(head, batch, chosen))
+
+
+@pytest.mark.parametrize("head", ["masked_lm", "sentence_order"])
+def test_the_last_layer_treats_only_the_rows_that_a_head_reads(head: Head, tmp_path, monkeypatch):
+    save_tiny_checkpoint(tmp_path)
+    engine, batch = load_engine(tmp_path, head, engine="torch"), make_batch()
+    whole = engine.logits(head, batch)
+    monkeypatch.setattr(prepared, "_CHUNK_TOKENS", 20)
+    seen: list[int] = []
+    normalise = prepared._normalise
+    monkeypatch.setattr(prepared, "_normalise", lambda tokens, *norm: (seen.append(len(tokens)), normalise(tokens, *norm))[1])
+    per_chunk = 2 * len(engine._prepared[1].layers)
+    assert engine.logits(head, batch, np.empty(0, np.int64)).shape == (0, whole.shape[1])
+    assert seen == []
+    with pytest.raises(IndexError):
+        engine.logits(head, batch, np.array([0, len(batch.input_ids)]))
+    for chosen in ([1, 0, 4, 4], [9]):
+        seen.clear()
+        assert_equal(engine.logits(head, batch, np.array(chosen)), whole[chosen])
+        chunks = [seen[first : first + per_chunk] for first in range(0, len(seen), per_chunk)]
+        assert sum(chunk[-1] for chunk in chunks) == sum(chunk[-2] for chunk in chunks) == len(chosen)
+        assert len(chunks) <= len(chosen), "chunks that nobody reads were run"
 
 
 class _AddingLinear(nn.Module):

@@ -48,7 +48,7 @@ def test_quantized_products_are_near(activation: str | None, dtype: torch.dtype)
     weight, bias, tokens, residual = (torch.randn(shape, generator=generator) for shape in ((11, 70), (11,), (13, 70), (13, 11)))
     weight[3] = 0.0
     function = None if activation is None else ACTIVATION_FUNCTIONS[activation]
-    quantized = QuantizedLinear(weight, bias)
+    quantized = QuantizedLinear(weight, bias, dtype)
     for added in (None, residual):
         product = torch.nn.functional.linear(tokens, weight, bias)
         expected = (product if function is None else function(product)) + (0 if added is None else added)

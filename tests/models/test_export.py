@@ -54,9 +54,35 @@ for run in (model, compiled):
 assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(first, gradients))
 """
 
+_COMPILE_GROUPS = """
+from itertools import pairwise
+from torch import Tensor
+from albertkit.models.torch import attention, packing
+
+@torch.library.custom_op("test::varlen", mutates_args=())
+def varlen(query: Tensor, key: Tensor, value: Tensor, ends: Tensor, _: Tensor, longest: int, __: int) -> Tensor:
+    blocks = [[tensor[first:last].transpose(0, 1) for tensor in (query, key, value)] for first, last in pairwise(ends.tolist())]
+    return torch.cat([torch.nn.functional.scaled_dot_product_attention(*block).transpose(0, 1) for block in blocks])
+
+varlen.register_fake(lambda query, *_: torch.empty_like(query))
+attention._suits_flash = lambda query: True
+model, graphs = models.AlbertModel(tiny_config()).eval(), []
+batches = []
+for lengths in ([13, 5, 19, 5, 1, 7], [3, 8], [17, 17, 2, 6]):
+    ids, ends = torch.randint(1, 101, (sum(lengths),)), torch.tensor([0, *lengths]).cumsum(0)
+    batches.append((dict(input_ids=ids, cu_seqlens=ends), model(ids, cu_seqlens=ends).last_hidden_state))
+packing._find_varlen = lambda device: varlen
+count = lambda module, inputs: graphs.append(module) or module.forward
+for group in model.encoder.albert_layer_groups:
+    group.compile(dynamic=True, backend=count)
+for batch, expected in batches:
+    assert torch.allclose(model(**batch).last_hidden_state, expected, atol=1e-5)
+assert len(graphs) == 1
+"""
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("program", [_EXPORT, _COMPILE], ids=["export", "compile"])
+@pytest.mark.parametrize("program", [_EXPORT, _COMPILE, _COMPILE_GROUPS], ids=["export", "compile", "compile groups"])
 def test_any_batch_and_length(program):
     done = subprocess.run([sys.executable, "-c", _BEGINNING + program], check=False, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

@@ -119,6 +119,43 @@ def test_windows_are_bounded_in_inputs_and_in_characters(monkeypatch):
     assert total.windows == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("task", "architecture", "item"),
+    [
+        ("zero-shot-classification", "AlbertForSequenceClassification", {"text": "the cat", "candidate_labels": [*"abcdefghij"]}),
+        ("multiple-choice", "AlbertForMultipleChoice", {"prompt": "the cat", "choices": [*"abcdefghij"]}),
+        ("sentence-similarity", "AlbertForPreTraining", {"source_sentence": "the cat", "sentences": [*"abcdefghij"]}),
+    ],
+)
+def test_an_input_of_many_texts_is_read_a_window_at_a_time(task, architecture, item, save_tiny, monkeypatch):
+    names = {"id2label": {0: "contradiction", 1: "entailment"}}
+    asked = pipeline(task, save_tiny(architecture, **names), engine="numpy")
+    expected = asked([item, item])
+    sizes = []
+    encode = asked._encode
+
+    def count(texts: list[str], *others: Any, **options: Any) -> Any:
+        sizes.append(len(texts))
+        return encode(texts, *others, **options)
+
+    monkeypatch.setattr(asked, "_encode", count)
+    monkeypatch.setattr("albertkit.pipelines.base._WINDOW", 4)
+    assert_close(asked([item, item]), expected)
+    assert max(sizes) == 4
+
+
+def assert_close(answer: Any, expected: Any) -> None:
+    """The same to float32's rounding, which depends on what stands beside a text in its batch."""
+    if isinstance(expected, float):
+        assert answer == pytest.approx(expected, abs=1e-5)
+    elif isinstance(expected, list | dict):
+        assert len(answer) == len(expected)
+        for key in expected if isinstance(expected, dict) else range(len(expected)):
+            assert_close(answer[key], expected[key])
+    else:
+        assert answer == expected
+
+
 def test_batches_hold_a_budget_of_tokens_of_like_lengths():
     total = make(token_budget=12)
     assert total(TEXTS) == expected(TEXTS)

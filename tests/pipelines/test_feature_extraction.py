@@ -216,3 +216,8 @@ def test_pooling_saved_needs_a_directory_that_says_it(tiny_checkpoint):
         pipeline("feature-extraction", tiny_checkpoint, pooling="saved")
     with pytest.raises(InputError, match="did you mean truncation"):
         pipeline("feature-extraction", tiny_checkpoint, pooling="saved", truncations=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"pooling": "cls"}, {"pooling": "max", "normalize": True}])
+def test_an_array_keeps_nothing_else_of_its_batch(extractor, options):
+    assert all(features.base is None for features in extractor(TEXTS, return_tensors="np", **options))

@@ -16,6 +16,7 @@ from albertkit import AlbertForMaskedLM, pipeline
 from albertkit.errors import CheckpointError, InputError
 from albertkit.hub import DEFAULT_MODEL, EMBEDDED
 from albertkit.pipelines import FillMaskPipeline
+from albertkit.pipelines.fill_mask import _find_largest
 from albertkit.pipelines.joint_decoding import Hypothesis, extend
 from albertkit.testing import tiny_tokenizer
 
@@ -301,3 +302,12 @@ def test_warnings_of_targets_name_the_callers_line(unmasker):
         warnings.simplefilter("always")
         unmasker(itertools.repeat("[MASK]", 2), targets="theof")
     assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 64, 700, 900])
+def test_the_largest_of_equal_values_are_the_earliest(count):
+    generator = np.random.default_rng(count)
+    for size in (1, 3, 101, 700):
+        for values in (generator.random(size), generator.integers(0, 4, size) / 4, np.zeros(size)):
+            expected = sorted(range(size), key=lambda place: (-values[place], place))[:count]
+            assert _find_largest(values, count).tolist() == expected

@@ -13,7 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from albertkit.errors import TrainingError
 from albertkit.optional import MissingExtraError
 from albertkit.training import monitoring
-from albertkit.training.monitoring import Log
+from albertkit.training.monitoring import Log, Progress, Window
+from albertkit.training.state import TrainerState
 
 
 def read_events(folder: Path, tag: str) -> list[tuple[int, float]]:
@@ -74,3 +75,26 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
         Log(tmp_path / "file" / "log.jsonl", after_step=0)
     with pytest.raises(TrainingError, match="the log must be writable"):
         Log(tmp_path / "log.jsonl", after_step=0, tensorboard=tmp_path / "file" / "events")
+
+
+def test_rates_are_those_since_the_last_line() -> None:
+    state = TrainerState(total_steps=9, tokens=1000, flops=10**15, seconds=50.0)  # of a resumed run
+    window = Window(state, matrix_rate=4e12)
+    for loss in (3.0, 1.0):
+        state.step, state.tokens = state.step + 1, state.tokens + 300
+        state.flops, state.seconds = state.flops + 10**12, state.seconds + 1
+        window.add({"loss": loss, "learning_rate": 0.5})
+    line = window.close()
+    assert (line["step"], line["loss"], line["tokens"]) == (2, 2.0, 1600)
+    assert (line["tokens_per_second"], line["tflops"], line["mfu"]) == (300.0, 1.0, 0.25)
+    state.step, state.flops, state.seconds = 3, state.flops + 8 * 10**12, state.seconds + 4
+    window.add({"loss": 1.0, "learning_rate": 0.5})
+    assert window.close()["mfu"] == window.mfu == 0.5
+
+
+def test_the_line_of_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(2000)
+    for step in (500, 501):  # the second too soon
+        progress.show(step, loss=2.5, tokens_per_second=90000.0, mfu=0.4321, learning_rate=1e-3, seconds_left=3900.0)
+    shown = "step 500/2,000 (25.0%)  loss 2.500  90,000 tokens/s (MFU 43%)  lr 1.00e-03  1 h 05 min left\n"
+    assert capsys.readouterr().err == shown

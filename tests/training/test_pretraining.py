@@ -20,6 +20,7 @@ from albertkit.checkpoints.storage import read_tensors
 from albertkit.cli.main import main
 from albertkit.errors import CheckpointError, ConfigError, DataError, TrainingError
 from albertkit.models.torch import AlbertForMaskedLM
+from albertkit.models.torch.encoder import AlbertLayerGroup
 from albertkit.training import state
 from albertkit.training.distributed import Processes
 from albertkit.training.loop import made_ahead
@@ -61,6 +62,7 @@ def test_a_run_leaves_a_log_checkpoints_and_a_model(make_recipe: MakeRecipe, cap
     assert all(line["loss"] == pytest.approx(line["mlm_loss"] + line["sop_loss"], rel=1e-6) for line in lines)
     assert [line["learning_rate"] for line in lines] == pytest.approx([0, *(0.003 * (1 - s / 6) for s in range(1, 6))])
     assert lines[-1]["tokens"] == outcome.state.tokens > 0
+    assert all(line["tflops"] > 0 and line["mfu"] > 0 for line in lines)
     assert [path.name for path in state.list_checkpoints(Path(recipe.output))] == [f"checkpoint-{s:08d}" for s in (2, 4, 6)]
     assert read_log(recipe, "evaluation")[-1]["sequences"] == 6
     model = AlbertForMaskedLM.from_pretrained(outcome.directory)
@@ -224,6 +226,15 @@ def test_bfloat16_and_a_token_budget(make_recipe: MakeRecipe) -> None:
     outcome = pretrain(recipe)
     assert 0 < outcome.state.tokens <= 3 * 96
     assert read_tensors(outcome.directory / "model.safetensors").dtype == "float32"
+
+
+def test_the_compiler_gets_every_group_of_layers(make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    monkeypatch.setattr(AlbertLayerGroup, "compile", lambda group, **options: compiled.append(options))
+    Run.load(make_recipe(), Processes(), resume=False)
+    assert not compiled
+    Run.load(make_recipe(training={"compile": True}), Processes(), resume=False)
+    assert compiled == [{"dynamic": True}] * 2
 
 
 def test_only_the_newest_checkpoints_are_kept(make_recipe: MakeRecipe) -> None:

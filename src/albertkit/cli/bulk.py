@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import albertkit
-from albertkit import optional
 from albertkit.cli.records import LIST_SEPARATOR, Form, Item, count_items, open_input, read_items
 from albertkit.cli.task_command import TaskCommand, answer_windows, load_pipeline, make_form, report, to_json
 from albertkit.errors import InputError
@@ -34,6 +33,9 @@ __all__ = ["run_bulk"]
 
 _SUFFIXES = (".jsonl", ".csv", ".txt")
 _CHARACTERS_A_TOKEN = 4  # of English, about
+_CACHES = "LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+"""Where PyTorch and oneDNN read, when they are loaded, how many kernels to keep. They make one for each number of tokens that a
+batch has, and keep 1,024 otherwise: half a gigabyte, for which a large job has no use."""
 
 
 def run_bulk(command: TaskCommand, arguments: Namespace) -> int:
@@ -44,15 +46,14 @@ def run_bulk(command: TaskCommand, arguments: Namespace) -> int:
     """
     output = Path(arguments.output)
     _check_paths(arguments, output)
-    from albertkit.inference.engine import SWITCH_TOKENS
     from albertkit.pipelines import PIPELINES
 
     form = make_form(command, arguments, PIPELINES[command.task])
     total = count_items(arguments.input, form)
-    if arguments.engine == "auto" and arguments.device in (None, "cpu") and arguments.dtype in (None, "float32"):
-        # Chosen once, by the size of the file: engines differ in the last digits, and a run may be interrupted.
-        large = Path(arguments.input).stat().st_size > _CHARACTERS_A_TOKEN * SWITCH_TOKENS
-        arguments.engine = "torch" if large and optional.is_installed("torch") else "numpy"
+    if arguments.engine == "auto":
+        arguments.engine = _choose_engine(arguments)
+    for cache in _CACHES:
+        os.environ.setdefault(cache, "32")
     pipeline = load_pipeline(command, arguments)
     writer = _Writer(command, form, arguments.input, output.suffix)
     with _Partial.open(output, _settings(command, arguments)) as partial, _progress_bar(total, partial.done.items) as bar:
@@ -96,6 +97,25 @@ def _check_paths(arguments: Namespace, output: Path) -> None:
             raise InputError("--output must not be the input", received=f"{output} for both", fix="name another file")
 
 
+def _choose_engine(arguments: Namespace) -> str:
+    """What ``auto`` takes for the whole file: engines differ in the last digits, and a run may be interrupted."""
+    from albertkit.checkpoints.exported import is_only_exported
+    from albertkit.config import AlbertConfig
+    from albertkit.hub import Source
+    from albertkit.inference.engine import choose_engine, find_installed, work_of_token
+
+    model = Source.of(arguments.model, arguments.revision, allow_pickle=arguments.allow_pickle)
+    tokens = Path(arguments.input).stat().st_size / _CHARACTERS_A_TOKEN
+    return choose_engine(
+        tokens * work_of_token(AlbertConfig.from_pretrained(model)),
+        arguments.device,
+        arguments.dtype,
+        installed=find_installed(),
+        is_torch_loaded=False,
+        is_only_exported=is_only_exported(model),
+    ).engine
+
+
 def _settings(command: TaskCommand, arguments: Namespace) -> dict[str, Any]:
     """All that an answer depends on, by the names of the flags."""
     with open_input(arguments.input) as file:
@@ -110,7 +130,7 @@ def _settings(command: TaskCommand, arguments: Namespace) -> dict[str, Any]:
         "files of the model": [
             (file.name, file.stat().st_size, file.stat().st_mtime_ns)
             for file in sorted(model.glob("*"))
-            if file.suffix in (".json", ".safetensors", ".bin", ".model")
+            if file.suffix in (".json", ".safetensors", ".bin", ".model", ".onnx")
         ],
     }
     found |= {f"--{name.replace('_', '-')}": vars(arguments).get(name) for name in names}

@@ -17,6 +17,7 @@ _PACKAGES = {
     "torch": ("torch",),
     "onnx": ("onnx", "onnxruntime"),
 }
+_TYPES = "float32; --dtype bfloat16 and int8 are quicker and change some answers: docs/export.md says what they cost"
 _FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 
 
@@ -30,7 +31,6 @@ def run(arguments: Namespace) -> int:
     import albertkit
 
     packages = {extra: {name: _version(name) for name in names} for extra, names in _PACKAGES.items()}
-    engine, reason = _engine(packages)
     works, answer = _try_default_model()
     report: dict[str, Any] = {
         "albertkit": albertkit.__version__,
@@ -39,8 +39,8 @@ def run(arguments: Namespace) -> int:
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "packages": packages,
-        "engine": engine,
-        "reason": reason,
+        "engines": _engines(),
+        "types": _TYPES,
         "embedded_model": answer,
     }
     healthy = works and None not in packages["core"].values()
@@ -55,16 +55,27 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _engine(packages: dict[str, dict[str, str | None]]) -> tuple[str, str]:
-    """What ``auto`` would take, and why."""
-    from albertkit.inference.engine import SWITCH_TOKENS
+def _engines() -> list[dict[str, str]]:
+    """What ``auto`` would take for which work in a fresh process, and why."""
+    from functools import partial
 
-    if packages["torch"]["torch"] is None:
-        return "numpy", 'PyTorch is not installed; pip install "albertkit[torch]" brings it for large jobs and training'
-    return (
-        "auto",
-        f"NumPy answers at once; PyTorch takes over after {SWITCH_TOKENS:,} tokens, or from the start where it is loaded",
-    )
+    from albertkit import optional
+    from albertkit.config import AlbertConfig
+    from albertkit.hub import DEFAULT_MODEL
+    from albertkit.inference.engine import SWITCH_WORK, choose_engine, find_installed, work_of_token
+
+    installed = find_installed()
+    choose = partial(choose_engine, installed=installed, is_torch_loaded=False)
+    switch = round(SWITCH_WORK / work_of_token(AlbertConfig.from_pretrained(DEFAULT_MODEL)), -3)
+    found = {
+        "one short text": choose(0),
+        f"many texts ({switch:,.0f} tokens with {DEFAULT_MODEL}, fewer with a larger model)": choose(SWITCH_WORK + 1),
+    }
+    if "torch" in installed:
+        accelerator = optional.require("torch").accelerator.current_accelerator(check_available=True)
+        if accelerator is not None:
+            found[f"--device {accelerator.type}"] = choose(0, accelerator.type)
+    return [{"work": work, "engine": engine, "reason": reason} for work, (engine, reason) in found.items()]
 
 
 def _try_default_model() -> tuple[bool, str]:
@@ -96,5 +107,6 @@ def _page(report: dict[str, Any]) -> str:
     for extra, versions in report["packages"].items():
         listed = ", ".join(f"{name} {version or 'NOT INSTALLED'}" for name, version in versions.items())
         lines.append(f"{extra:16} {listed}")
-    lines += [f"{'engine':16} {report['engine']}: {report['reason']}", f"{'embedded model':16} {report['embedded_model']}"]
+    lines += [f"{'engine':16} {choice['engine']} for {choice['work']}: {choice['reason']}" for choice in report["engines"]]
+    lines += [f"{'types':16} {report['types']}", f"{'embedded model':16} {report['embedded_model']}"]
     return "\n".join(lines)

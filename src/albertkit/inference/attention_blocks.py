@@ -3,7 +3,8 @@
 One gather brings queries, keys and values from the order of the tokens into that of the blocks, and another the results back;
 where is worked out once for all layers. A sequence that is shorter than its block repeats its last token, which a mask hides.
 In bfloat16 two batched products with a softmax between them take half the time of PyTorch's fused kernel (2.13, AVX-512), and
-in float32 no more; so both go this way.
+in float32 no more; so both go this way. Only a short sequence alone takes that kernel, from where its tokens lie: of sixteen
+tokens the gathers would cost more than the rest.
 
 Shapes: T tokens · B sequences of a block · L its length · N heads · D head size · R rows of all blocks.
 """
@@ -11,20 +12,43 @@ Shapes: T tokens · B sequences of a block · L its length · N heads · D head 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from albertkit.models.shapes import Float, Int
 
-__all__ = ["AttentionBlocks"]
+__all__ = ["Attend", "AttentionBlocks", "plan_attention"]
+
+Attend = Callable[[Tensor], Tensor]
+"""``[T, 3ND]`` to ``[T, ND]``: lets every token look at its own sequence, given its query, key and value side by side."""
 
 _STEP = 8
 """Sequences whose lengths round up to the same multiple of it share a block: few blocks, and little to mask."""
+
+_SLOW_NARROW = range(16, 96)
+"""Lengths at which PyTorch's softmax takes up to three times as long in bfloat16 as by way of float32 (2.13, AVX-512)."""
+
+_SHORT = 32
+"""Most tokens of a sequence that goes to the fused kernel if it is alone."""
+
+
+def plan_attention(lengths: Sequence[int], heads: tuple[int, int], dtype: torch.dtype) -> Attend:
+    """The quickest way for sequences of these lengths; the arguments are those of :class:`AttentionBlocks`."""
+    if len(lengths) == 1 and lengths[0] <= _SHORT:
+        return partial(_attend_alone, heads=heads)
+    return AttentionBlocks(lengths, heads, dtype).attend
+
+
+def _attend_alone(projected: Float[Tensor, "T 3ND"], heads: tuple[int, int]) -> Float[Tensor, "T ND"]:
+    query, key, value = projected.view(1, -1, 3, *heads).permute(2, 0, 3, 1, 4).unbind(0)
+    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(len(projected), -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +116,8 @@ class AttentionBlocks:
             q, k, v, out = (rows[first:last].view(*block.shape, size) for rows in (query, key, value, context))
             bias, weight = (nothing, 0) if block.bias is None else (block.bias, 1)
             scores = torch.baddbmm(bias, q, k.transpose(1, 2), beta=weight, alpha=1 / math.sqrt(size))
-            torch.bmm(scores.softmax(-1), v, out=out)
+            in_float32 = torch.float32 if block.shape[1] in _SLOW_NARROW else None
+            torch.bmm(scores.softmax(-1, dtype=in_float32).to(v.dtype), v, out=out)
         return context.index_select(0, self.scatter).view(projected.shape[0], -1)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,14 +18,84 @@ from albertkit.hub import Name, Source
 from albertkit.inference.batching import TokenBatch
 from albertkit.outputs import QuestionAnsweringWithAnswerabilityOutput
 
-__all__ = ["ENGINES", "SWITCH_TOKENS", "Engine", "load_engine"]
+__all__ = ["ENGINES", "SWITCH_WORK", "Choice", "Engine", "choose_engine", "find_installed", "load_engine", "work_of_token"]
 
 ENGINES = ("auto", "numpy", "torch", "onnx")
-"""Names of the engines; ``auto`` takes NumPy for a few short texts, PyTorch where it is loaded or the work is large, and
-ONNX Runtime only where an exported model is all there is."""
+"""Names of the engines; what ``auto`` takes is said by :func:`choose_engine`."""
 
-SWITCH_TOKENS = 4096
-"""Tokens after which ``auto`` goes from NumPy to an installed PyTorch, whose import costs about what it saves until then."""
+SWITCH_WORK = 160_000_000
+"""Work (tokens times :func:`work_of_token`) after which ``auto`` goes from NumPy to an installed PyTorch: 26,000 tokens of
+albert-mini-en, 4,300 of albert-base. NumPy has then lost about what it saved at the start, so that whatever is still to come,
+``auto`` takes at most twice the time of the better of the two. In fresh processes on two cores PyTorch takes 1.6 s more to start,
+and saves about 60 µs a token of albert-mini-en and 400 µs of albert-base (docs/experiments.md)."""
+
+_PACKAGES = {"torch": ("torch",), "onnx": ("onnx", "onnxruntime")}
+
+
+class Choice(NamedTuple):
+    """What ``auto`` takes.
+
+    Attributes:
+        engine: One of :data:`ENGINES`.
+        reason: Why, as the end of a sentence.
+    """
+
+    engine: str
+    reason: str
+
+
+def find_installed() -> frozenset[str]:
+    """The engines beside NumPy whose packages are installed; none of these is imported."""
+    return frozenset(engine for engine, names in _PACKAGES.items() if all(map(optional.is_installed, names)))
+
+
+def work_of_token(config: AlbertConfig) -> int:
+    """How many numbers all layers pass through their activation for a token: what PyTorch saves on NumPy grows with these.
+
+    Matrix products, which NumPy computes nearly as fast and on every core, are the worse measure: albert-base has 18 times those
+    of albert-mini-en and 6 times the activations, and PyTorch saves 7 times as much on it with two cores, 13 times with one.
+    """
+    return config.num_hidden_layers * config.inner_group_num * config.intermediate_size
+
+
+def choose_engine(
+    work: float,
+    device: str | None = None,
+    dtype: str | None = None,
+    *,
+    installed: Container[str],
+    is_torch_loaded: bool,
+    is_only_exported: bool = False,
+) -> Choice:
+    """The rule by which ``auto`` picks.
+
+    An exported model runs on ONNX Runtime. Other devices than the CPU and other types than float32 are PyTorch's, but for int8
+    where ONNX Runtime alone is installed. Else PyTorch computes where it is loaded already or worth its import, and NumPy where
+    it is not; in float32 ONNX Runtime is no faster than NumPy.
+
+    Args:
+        work: Done and at hand: tokens times :func:`work_of_token`.
+        device: As :func:`load_engine` takes it.
+        dtype: As :func:`load_engine` takes it.
+        installed: From :func:`find_installed`.
+        is_torch_loaded: Whether the process has imported PyTorch.
+        is_only_exported: Whether the checkpoint is an exported model without weights.
+    """
+    if is_only_exported:
+        return Choice("onnx", "the checkpoint is an exported model without weights")
+    if device not in (None, "cpu"):
+        return Choice("torch", "the others run on the CPU only")
+    if dtype == "int8" and "torch" not in installed and "onnx" in installed:
+        return Choice("onnx", "it has int8, and PyTorch is not installed")
+    if dtype not in (None, "float32"):
+        return Choice("torch", "NumPy computes in float32 only")
+    if is_torch_loaded:
+        return Choice("torch", "it is the fastest, and loaded already")
+    if work <= SWITCH_WORK:
+        return Choice("numpy", "it is done before PyTorch would be imported")
+    if "torch" not in installed:
+        return Choice("numpy", 'PyTorch, which is faster, is not installed; pip install "albertkit[torch]" brings it')
+    return Choice("torch", "it is the fastest, and worth its import by then")
 
 
 class Engine(Protocol):
@@ -110,25 +180,30 @@ def load_engine(
             received=f"device={device!r} and dtype={dtype!r}",
             fix='use engine="torch"',
         )
-    if engine == "onnx" or (engine == "auto" and is_only_exported(model)):
+    installed = find_installed()
+    chosen = engine
+    if engine == "auto":
+        exported, is_loaded = is_only_exported(model), "torch" in sys.modules
+        chosen, _ = choose_engine(0, device, dtype, installed=installed, is_torch_loaded=is_loaded, is_only_exported=exported)
+    if chosen == "onnx":
         return _load_onnx(model, head, device, dtype)
-    if engine == "torch" or (engine == "auto" and (not numpy_can or "torch" in sys.modules)):
+    if chosen == "torch":
         return _load_torch(model, head, device, dtype)
     from albertkit.inference.numpy_engine import NumPyEngine
 
     loaded = NumPyEngine.load(model, head)
-    if engine == "auto" and optional.is_installed("torch"):
+    if engine == "auto" and "torch" in installed:
         return AutoEngine(loaded, lambda: _load_torch(model, head, device, dtype))
     return loaded
 
 
 class AutoEngine:
-    """Answers with NumPy at once, and goes over to PyTorch when the work turns out large."""
+    """Answers with NumPy at once, and goes over to PyTorch when :func:`choose_engine` says so of the work so far."""
 
     def __init__(self, first: Engine, load_second: Callable[[], Engine]) -> None:
         self._engine = first
         self._load_second: Callable[[], Engine] | None = load_second
-        self._tokens = 0
+        self._work = 0
         self.config = first.config
         self.heads = first.heads
 
@@ -138,9 +213,11 @@ class AutoEngine:
         return self._engine.name
 
     def _engine_for(self, batch: TokenBatch) -> Engine:
-        self._tokens += len(batch.input_ids)
-        if self._load_second is not None and self._tokens > SWITCH_TOKENS:
-            self._engine, self._load_second = self._load_second(), None
+        if self._load_second is not None:
+            self._work += len(batch.input_ids) * work_of_token(self.config)
+            choice = choose_engine(self._work, installed=("torch",), is_torch_loaded="torch" in sys.modules)
+            if choice.engine == "torch":
+                self._engine, self._load_second = self._load_second(), None
         return self._engine
 
     def hidden_states(self, batch: TokenBatch) -> np.ndarray:

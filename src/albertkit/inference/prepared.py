@@ -4,7 +4,7 @@ The model explains itself in :mod:`albertkit.models.torch.encoder`; this is the 
 likes. Queries, keys and values come from one product; GELU and residuals are written by the products before them; attention
 takes nearly equal lengths together; and the tokens go through all layers a chunk at a time, so that a chunk stays in cache.
 
-Shapes: T tokens of a packed batch · E embedding · H hidden.
+Shapes: T tokens of a packed batch · R rows of it that are wanted · E embedding · H hidden.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from albertkit.inference.attention_blocks import AttentionBlocks
+from albertkit.inference.attention_blocks import Attend, plan_attention
 from albertkit.inference.prepacked import PlainLinear, PrepackedLinear, has_prepacking, prepare_linear
-from albertkit.inference.quantization import QuantizedLinear
-from albertkit.models.shapes import Float
+from albertkit.inference.quantization import QuantizedLinear, has_int8
+from albertkit.models.shapes import Float, Int
 from albertkit.models.torch import AlbertModel
 from albertkit.models.torch.attention import AlbertAttention
 from albertkit.models.torch.embeddings import AlbertEmbeddings
@@ -73,28 +72,41 @@ def fingerprint(model: AlbertModel) -> list[object]:
     return seen
 
 
-_MakeLinear = Callable[[Tensor, Tensor], PlainLinear | PrepackedLinear | QuantizedLinear]
+_Linear = PlainLinear | PrepackedLinear | QuantizedLinear
 
 
 class _PreparedLayer:
-    """One inner layer."""
+    """One inner layer.
 
-    def __init__(self, layer: AlbertLayer, make_linear: _MakeLinear, dtype: torch.dtype) -> None:
+    Args:
+        layer: Its weights are copied.
+        make_linear: From a weight, a bias and the type of the outputs.
+        attention_dtype: Type of queries, keys and values; all else has the layer's own.
+    """
+
+    def __init__(
+        self, layer: AlbertLayer, make_linear: Callable[[Tensor, Tensor, torch.dtype], _Linear], attention_dtype: torch.dtype
+    ) -> None:
         attention = layer.attention
         projections = (attention.query, attention.key, attention.value)
         self.project = make_linear(
-            torch.cat([linear.weight for linear in projections]), torch.cat([linear.bias for linear in projections])
+            torch.cat([linear.weight for linear in projections]),
+            torch.cat([linear.bias for linear in projections]),
+            attention_dtype,
         )
         self.dense, self.ffn, self.ffn_output = (
-            make_linear(linear.weight, linear.bias) for linear in (attention.dense, layer.ffn, layer.ffn_output)
+            make_linear(linear.weight, linear.bias, linear.weight.dtype)
+            for linear in (attention.dense, layer.ffn, layer.ffn_output)
         )
         self.activation = layer.activation
-        self.norms = [
-            (norm.weight.to(dtype), norm.bias.to(dtype), norm.eps) for norm in (attention.LayerNorm, layer.full_layer_layer_norm)
-        ]
+        self.norms = [(norm.weight, norm.bias, norm.eps) for norm in (attention.LayerNorm, layer.full_layer_layer_norm)]
 
-    def __call__(self, hidden: Float[Tensor, "T H"], blocks: AttentionBlocks) -> Float[Tensor, "T H"]:
-        context = blocks.attend(self.project(hidden))
+    def __call__(
+        self, hidden: Float[Tensor, "T H"], attend: Attend, rows: Int[Tensor, " R"] | None = None
+    ) -> Float[Tensor, "R H"]:
+        context = attend(self.project(hidden))
+        if rows is not None:
+            context, hidden = context.index_select(0, rows), hidden.index_select(0, rows)
         attended = _normalise(self.dense(context, residual=hidden), *self.norms[0])
         widened = self.ffn(attended, self.activation)
         return _normalise(self.ffn_output(widened, residual=attended), *self.norms[1])
@@ -105,42 +117,57 @@ class PreparedEncoder:
 
     Args:
         model: Its weights are copied: after a change (:func:`fingerprint`) it has to be prepared again.
-        int8: Quantise the layers' products; what lies between them is then bfloat16 where the processor is fast in it.
+        int8: Quantise the layers' products; attention between them is then in bfloat16 where the processor is fast in it.
     """
 
     def __init__(self, model: AlbertModel, int8: bool = False) -> None:
         encoder, config = model.encoder, model.config
         widen = encoder.embedding_hidden_mapping_in
-        make_linear: _MakeLinear = QuantizedLinear if int8 else prepare_linear
-        self.dtype = torch.bfloat16 if int8 and has_prepacking(torch.bfloat16) else model.dtype
+        narrow = int8 and has_prepacking(torch.bfloat16) and has_int8(torch.bfloat16)
+        self.attention_dtype = torch.bfloat16 if narrow else model.dtype
+
+        def make_linear(weight: Tensor, bias: Tensor, dtype: torch.dtype) -> _Linear:
+            return QuantizedLinear(weight, bias, dtype) if int8 else prepare_linear(weight, bias)
+
         with torch.inference_mode():
             groups = []
             for group in encoder.albert_layer_groups:
                 inner_layers: Iterable[AlbertLayer] = group.albert_layers  # type: ignore[assignment]
-                groups.append([_PreparedLayer(layer, make_linear, self.dtype) for layer in inner_layers])
+                groups.append([_PreparedLayer(layer, make_linear, self.attention_dtype) for layer in inner_layers])
             self.widen = prepare_linear(widen.weight, widen.bias)
         self.layers = list(chain.from_iterable(groups[config.group_of(layer)] for layer in range(config.num_hidden_layers)))
         self.heads = (config.num_attention_heads, config.head_size)
 
     @torch.inference_mode()
-    def __call__(self, embedded: Float[Tensor, "T E"], layout: Packed) -> Float[Tensor, "T H"]:
+    def __call__(
+        self, embedded: Float[Tensor, "T E"], layout: Packed, rows: Int[Tensor, " R"] | None = None
+    ) -> Float[Tensor, "R H"]:
         """Encode tokens in the encoder's order.
 
         Args:
             embedded: What the embeddings gave.
             layout: How the tokens lie.
+            rows: The tokens whose hidden states are wanted, in rising order; ``None``: all. The last layer treats no others
+                after its attention, and chunks without any are passed over.
         """
-        encoded = []
-        first = 0
+        encoded = embedded.new_empty(len(embedded) if rows is None else len(rows), self.heads[0] * self.heads[1])
+        first = done = 0
         for lengths in _chunk(layout):
             last = first + sum(lengths)
-            blocks = AttentionBlocks(lengths, self.heads, self.dtype)
-            hidden = self.widen(embedded[first:last]).to(self.dtype)
-            for layer in self.layers:
-                hidden = layer(hidden, blocks)
-            encoded.append(hidden.to(embedded.dtype))
-            first = last
-        return encoded[0] if len(encoded) == 1 else torch.cat(encoded)
+            chosen = None if rows is None else rows[(rows >= first) & (rows < last)] - first
+            count = last - first if chosen is None else len(chosen)
+            if count:
+                encoded[done : done + count] = self._run(embedded[first:last], lengths, chosen)
+            first, done = last, done + count
+        return encoded
+
+    def _run(self, embedded: Float[Tensor, "T E"], lengths: list[int], rows: Int[Tensor, " R"] | None) -> Float[Tensor, "R H"]:
+        """One chunk."""
+        attend = plan_attention(lengths, self.heads, self.attention_dtype)
+        hidden = self.widen(embedded)
+        for layer in self.layers[:-1]:
+            hidden = layer(hidden, attend)
+        return self.layers[-1](hidden, attend, rows)
 
 
 def _chunk(layout: Packed) -> Iterator[list[int]]:
@@ -158,4 +185,4 @@ def _chunk(layout: Packed) -> Iterator[list[int]]:
 def _normalise(
     tokens: Float[Tensor, "T H"], scale: Float[Tensor, " H"], shift: Float[Tensor, " H"], eps: float
 ) -> Float[Tensor, "T H"]:
-    return F.layer_norm(tokens, scale.shape, scale, shift, eps)
+    return torch.layer_norm(tokens, scale.shape, scale, shift, eps)

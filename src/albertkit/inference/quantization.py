@@ -24,6 +24,9 @@ __all__ = ["QuantizedLinear", "has_int8", "quantize_tokens"]
 _ZERO = 128
 """The byte that stands for 0 in quantised tokens."""
 
+_ROUNDING = torch.full((1,), 1.5 * 2**23 + _ZERO)
+"""From 2^23 to 2^24 float32 has no bits for fractions: what is added rounds, and stands in the lowest byte."""
+
 
 class QuantizedLinear:
     """A linear layer with int8 weights, in the form of :class:`~albertkit.inference.prepacked.PrepackedLinear`.
@@ -31,15 +34,17 @@ class QuantizedLinear:
     Args:
         weight: ``[O, I]`` on the CPU, of any floating type; each output gets the scale of its largest weight.
         bias: ``[O]``.
+        dtype: Of the outputs, and of the residual; the tokens may have another.
     """
 
-    def __init__(self, weight: Float[Tensor, "O I"], bias: Float[Tensor, " O"]) -> None:
+    def __init__(self, weight: Float[Tensor, "O I"], bias: Float[Tensor, " O"], dtype: torch.dtype = torch.float32) -> None:
         weight = weight.float()
         self.scales = weight.abs().amax(1).clamp_min(torch.finfo(torch.float32).tiny) / 127
         numbers = (weight / self.scales[:, None]).round().to(torch.int8)
         self.weight = torch.ops.onednn.qlinear_prepack(numbers, None)
         self.zeros = torch.zeros(len(weight), dtype=torch.int64)
         self.bias = bias.float()
+        self.dtype = dtype
 
     def __call__(
         self, tokens: Float[Tensor, "T I"], activation: Activation | None = None, residual: Float[Tensor, "T O"] | None = None
@@ -47,12 +52,12 @@ class QuantizedLinear:
         """Quantise the tokens and multiply; then the activation, if there is one, and add the residual, if there is one."""
         numbers, scale = quantize_tokens(tokens)
         product = (numbers, scale, _ZERO, self.weight, self.scales, self.zeros)
-        multiply, dtype = torch.ops.onednn.qlinear_pointwise, tokens.dtype
+        multiply, form = torch.ops.onednn.qlinear_pointwise, (self.bias, 1.0, 0, self.dtype)
         if residual is not None and activation is None:
-            added: Tensor = multiply.binary(*product, residual, self.bias, 1.0, 0, dtype, 1.0, 0, "add", 1.0, "none", [], "")
+            added: Tensor = multiply.binary(*product, residual, *form, 1.0, 0, "add", 1.0, "none", [], "")
             return added
         name, variant = find_fused(activation)
-        outputs: Tensor = multiply(*product, self.bias, 1.0, 0, dtype, name, [], variant)
+        outputs: Tensor = multiply(*product, *form, name, [], variant)
         outputs = activation(outputs) if activation is not None and name == "none" else outputs
         return outputs if residual is None else outputs + residual
 
@@ -61,19 +66,18 @@ def quantize_tokens(tokens: Float[Tensor, "T I"]) -> tuple[Int[Tensor, "T I"], f
     """Bytes around 128, and what one step of them is worth."""
     smallest, largest = torch.aminmax(tokens)
     scale = max(-smallest.item(), largest.item(), 1e-30) / 127
-    # In float32, where adding a half and cutting off rounds; bfloat16 has no halves above 128.
-    middle = torch.full((1,), _ZERO + 0.5, dtype=torch.float32)
-    return torch.add(middle, tokens, alpha=1 / scale).to(torch.uint8), scale
+    # Cutting an integer is vectorised in PyTorch, turning a float into an unsigned byte is not: eight times as long.
+    return torch.add(_ROUNDING, tokens, alpha=1 / scale).view(torch.int32).to(torch.uint8), scale
 
 
 @lru_cache
 def has_int8(dtype: torch.dtype) -> bool:
-    """Tell whether :class:`QuantizedLinear` runs here on tokens of ``dtype``, and answers nearly as ``F.linear``; tried once."""
+    """Tell whether :class:`QuantizedLinear` runs here from ``dtype`` to ``dtype``, nearly as ``F.linear``; tried once."""
     places = torch.arange(7 * 16, dtype=torch.float32)
     tokens, weight = places.sin().view(7, 16).to(dtype), places[: 5 * 16].cos().view(5, 16)
     bias, residual = weight[:, 0].clone(), tokens[:, :5].contiguous()
     try:
-        quantized = QuantizedLinear(weight, bias)
+        quantized = QuantizedLinear(weight, bias, dtype)
         for activation in (None, *FUSED):
             exact = F.linear(tokens.float(), weight, bias)
             added = residual if activation is None else None

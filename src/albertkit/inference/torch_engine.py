@@ -31,7 +31,7 @@ from albertkit.models.torch import (
 from albertkit.models.torch.inputs import Batch, read_batch
 from albertkit.models.torch.loading import find_dtype, move
 from albertkit.models.torch.packing import Packed, Padded, unpack
-from albertkit.outputs import BaseModelOutputWithPooling, QuestionAnsweringWithAnswerabilityOutput
+from albertkit.outputs import QuestionAnsweringWithAnswerabilityOutput
 
 __all__ = ["TorchEngine"]
 
@@ -103,16 +103,18 @@ class TorchEngine:
 
     def hidden_states(self, batch: TokenBatch) -> np.ndarray:
         """See :class:`~albertkit.inference.engine.Engine`."""
-        return _to_numpy(self._encode(batch).last_hidden_state)
+        return _to_numpy(self._encode(batch))
 
     @torch.inference_mode()
     def logits(self, head: Head, batch: TokenBatch, positions: np.ndarray | None = None) -> np.ndarray:
         """See :class:`~albertkit.inference.engine.Engine`."""
         require_scores(head, self.heads)
-        encoded = self._encode(batch)
-        tokens = encoded.pooler_output if head in POOLED_HEADS else encoded.last_hidden_state
-        if positions is not None:
-            tokens = tokens.index_select(0, torch.from_numpy(positions).to(tokens.device))
+        if head in POOLED_HEADS:
+            first_tokens = batch.cu_seqlens[:-1]
+            pooler: torch.nn.Module = self.encoder.pooler  # type: ignore[assignment]
+            tokens = torch.tanh(pooler(self._encode(batch, first_tokens if positions is None else first_tokens[positions])))
+        else:
+            tokens = self._encode(batch, positions)
         module = self.model.get_submodule(_MODELS[head][1])
         return _to_numpy(module(tokens, self.model.get_input_embeddings().weight) if head == "masked_lm" else module(tokens))
 
@@ -135,18 +137,20 @@ class TorchEngine:
         )
 
     @torch.inference_mode()
-    def _encode(self, batch: TokenBatch) -> BaseModelOutputWithPooling:
+    def _encode(self, batch: TokenBatch, positions: np.ndarray | None = None) -> torch.Tensor:
+        """Hidden states at ``positions``, or of every token."""
         ids, types, boundaries = (
             torch.from_numpy(numbers) for numbers in (batch.input_ids, batch.token_type_ids, batch.cu_seqlens)
         )
+        rows = None if positions is None else torch.from_numpy(positions)
         prepared = self._prepare()
         if prepared is not None:
-            return _encode_prepared(self.encoder, prepared, Batch(ids, types, None, None, Padded(None)), boundaries)
+            return _encode_prepared(self.encoder, prepared, Batch(ids, types, None, None, Padded(None)), boundaries, rows)
         device = self.model.device
-        output: BaseModelOutputWithPooling = self.encoder(
+        hidden: torch.Tensor = self.encoder(
             ids.to(device), token_type_ids=types.to(device), return_dict=True, cu_seqlens=boundaries
-        )
-        return output
+        ).last_hidden_state
+        return hidden if rows is None else hidden.index_select(0, rows.to(device))
 
     def _prepare(self) -> PreparedEncoder | None:
         """The prepared form of the model as it is now: the caller may have trained or changed it since the last call."""
@@ -169,15 +173,17 @@ class TorchEngine:
 
 
 def _encode_prepared(
-    model: AlbertModel, prepared: PreparedEncoder, batch: Batch, cu_seqlens: torch.Tensor
-) -> BaseModelOutputWithPooling:
-    """What ``model`` gives for a packed batch, by way of its prepared form."""
+    model: AlbertModel, prepared: PreparedEncoder, batch: Batch, cu_seqlens: torch.Tensor, rows: torch.Tensor | None
+) -> torch.Tensor:
+    """The hidden states that ``model`` gives at ``rows`` of a packed batch, or of all, by way of its prepared form."""
     read = read_batch(model.config, batch, None, cu_seqlens)
     layout: Packed = read.layout  # type: ignore[assignment]
     embedded = model.embeddings(read.input_ids, read.token_type_ids, read.position_ids, None)
-    hidden = layout.restore(prepared(embedded, layout))
-    pooled = None if model.pooler is None else torch.tanh(model.pooler(hidden.index_select(0, layout.first_tokens)))
-    return BaseModelOutputWithPooling(hidden, pooled)
+    if rows is None:
+        return layout.restore(prepared(embedded, layout))
+    rising, order = layout.restore(torch.arange(len(embedded)))[rows].sort()
+    encoded = prepared(embedded, layout, rising)
+    return torch.empty_like(encoded).index_copy_(0, order, encoded)
 
 
 def _to_numpy(tensor: torch.Tensor) -> np.ndarray:

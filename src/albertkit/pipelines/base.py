@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -257,6 +257,20 @@ class Pipeline(ABC, Generic[AnyOptions]):
             self._require_fit(len(ids), text)
         return Rows(encoded["input_ids"], encoded["token_type_ids"])
 
+    def _encode_many(
+        self, texts: Iterable[str], pairs: Iterable[str] | None = None, *, truncation: bool | str = False
+    ) -> Iterator[Rows]:
+        """Rows of texts that may be many times those that came in (a pair for each label, say), a window at a time.
+
+        The arguments and errors are those of :meth:`_encode`.
+        """
+        if pairs is None:
+            for window in _windows(texts):
+                yield self._encode(window, truncation=truncation)
+        else:
+            for window in _windows(zip(texts, pairs, strict=True)):
+                yield self._encode([text for text, _pair in window], [pair for _text, pair in window], truncation=truncation)
+
     def _require_fit(self, length: int, text: str) -> None:
         """Refuse a text of more tokens than the model can read."""
         if length > self.longest:
@@ -286,13 +300,21 @@ class Pipeline(ABC, Generic[AnyOptions]):
                 found[number] = scores
         return np.stack(found)
 
-    def _token_outputs(self, head: Head | None, rows: Rows) -> list[np.ndarray]:
-        """For each row the scores ``[L, C]`` of a head over its tokens, or their hidden states ``[L, H]``."""
+    def _token_outputs(
+        self, head: Head | None, rows: Rows, reduce: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> list[np.ndarray]:
+        """For each row the scores ``[L, C]`` of a head over its tokens, or their hidden states ``[L, H]``.
+
+        Args:
+            head: The head; ``None``: hidden states.
+            rows: The rows.
+            reduce: What is kept of them; an array of its own, so that nothing else of a batch is.
+        """
         found: list[np.ndarray] = [np.empty(0)] * len(rows.input_ids)
         for numbers, batch in self._batches(rows):
             outputs = self.engine.hidden_states(batch) if head is None else self.engine.logits(head, batch)
             for number, (start, stop) in zip(numbers, itertools.pairwise(batch.cu_seqlens), strict=True):
-                found[number] = outputs[start:stop]
+                found[number] = outputs[start:stop] if reduce is None else reduce(outputs[start:stop])
         return found
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
+
+import numpy as np
 
 from albertkit.checkpoints.parameters import Head
 from albertkit.errors import CheckpointError, InputError
@@ -99,10 +102,13 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
 
     def _answer(self, records: list[Record], options: FeatureExtractionOptions) -> list[Any]:
         rows = self._encode([record["text"] for record in records], truncation=options.truncation)
-        hidden = self._token_outputs(None, rows)
-        if options.pooling is None:
-            features = [states[None].copy() for states in hidden]  # not a view that keeps its whole batch
-        else:
-            features = [pool(states, options.pooling) for states in hidden]
-            features = [normalize_length(vector) for vector in features] if options.normalize else features
+        features = self._token_outputs(None, rows, partial(_shape, options=options))
         return features if options.return_tensors == "np" else [feature.tolist() for feature in features]
+
+
+def _shape(hidden: np.ndarray, options: FeatureExtractionOptions) -> np.ndarray:
+    """A text's answer from the hidden states ``[L, H]`` of its tokens."""
+    if options.pooling is None:
+        return hidden[None].copy()
+    vector = pool(hidden, options.pooling)
+    return normalize_length(vector) if options.normalize else vector

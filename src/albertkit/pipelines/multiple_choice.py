@@ -85,12 +85,12 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
         return record
 
     def _answer(self, records: list[Record], options: MultipleChoiceOptions) -> list[Any]:
-        prompts = [record["prompt"] for record in records for _choice in record["choices"]]
+        prompts = (record["prompt"] for record in records for _choice in record["choices"])
         seconds = [_join(record.get("question"), choice) for record in records for choice in record["choices"]]
         if options.truncation:
             self._require_room(seconds)
-        rows = self._encode(prompts, seconds, truncation="only_first" if options.truncation else False)
-        logits = self._sequence_logits("multiple_choice", rows)[:, 0]
+        many = self._encode_many(prompts, seconds, truncation="only_first" if options.truncation else False)
+        logits = np.concatenate([self._sequence_logits("multiple_choice", rows) for rows in many])[:, 0]
         ends = np.cumsum([0, *(len(record["choices"]) for record in records)])
         return [
             _rank(record["choices"], logits[start:end], options.top_k)

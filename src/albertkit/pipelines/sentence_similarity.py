@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -80,11 +81,9 @@ class SentenceSimilarityPipeline(Pipeline[SentenceSimilarityOptions]):
 
     def _answer(self, records: list[Record], options: SentenceSimilarityOptions) -> list[Any]:
         texts = dict.fromkeys(text for record in records for text in (record["source_sentence"], *record["sentences"]))
-        hidden = self._token_outputs(None, self._encode(list(texts), truncation=options.truncation))
-        units = {
-            text: normalize_length(pool(states, options.pooling).astype(np.float64))
-            for text, states in zip(texts, hidden, strict=True)
-        }
+        many = self._encode_many(texts, truncation=options.truncation)
+        vectors = (vector for rows in many for vector in self._token_outputs(None, rows, partial(pool, pooling=options.pooling)))
+        units = {text: normalize_length(vector.astype(np.float64)) for text, vector in zip(texts, vectors, strict=True)}
         return [
             [float(units[record["source_sentence"]] @ units[sentence]) for sentence in record["sentences"]] for record in records
         ]

@@ -120,10 +120,10 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
 
     def _answer(self, records: list[Record], options: ZeroShotClassificationOptions) -> list[Any]:
         chosen = [split_labels(record.get("candidate_labels", options.candidate_labels)) for record in records]
-        premises = [record["text"] for record, labels in zip(records, chosen, strict=True) for _label in labels]
-        hypotheses = [options.hypothesis_template.replace("{}", label) for labels in chosen for label in labels]
-        rows = self._encode(premises, hypotheses, truncation="only_first" if options.truncation else False)
-        logits = self._sequence_logits("sequence_classification", rows)
+        premises = (record["text"] for record, labels in zip(records, chosen, strict=True) for _label in labels)
+        hypotheses = (options.hypothesis_template.replace("{}", label) for labels in chosen for label in labels)
+        many = self._encode_many(premises, hypotheses, truncation="only_first" if options.truncation else False)
+        logits = np.concatenate([self._sequence_logits("sequence_classification", rows) for rows in many])
         answers = []
         for record, labels, (start, stop) in zip(records, chosen, pairwise(accumulate(map(len, chosen), initial=0)), strict=True):
             scores = self._score(logits[start:stop], options.multi_label)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from albertkit.data.examples import PretrainingBatch
+from albertkit.models.torch.packing import send
 
 __all__ = ["cut_batch", "to_tensors"]
 
@@ -44,17 +45,17 @@ def cut_batch(batch: PretrainingBatch, tokens: int | None) -> list[PretrainingBa
 
 
 def to_tensors(batch: PretrainingBatch, device: torch.device) -> dict[str, Tensor]:
-    """The arguments of :class:`AlbertForPreTraining` for a packed batch; the boundaries stay on the CPU.
+    """The arguments of :class:`AlbertForPreTraining` for a packed batch; labels and boundaries, which the model looks at before
+    it computes, stay on the CPU.
 
     Args:
         batch: NumPy arrays.
         device: Where the model is.
     """
-    arrays = {
-        "input_ids": batch.input_ids,
-        "token_type_ids": batch.token_type_ids,
-        "labels": batch.labels,
-        "sentence_order_label": batch.sentence_order_label,
+    return {
+        "input_ids": send(torch.from_numpy(batch.input_ids), device),
+        "token_type_ids": send(torch.from_numpy(batch.token_type_ids), device),
+        "labels": torch.from_numpy(batch.labels),
+        "sentence_order_label": send(torch.from_numpy(batch.sentence_order_label), device),
+        "cu_seqlens": torch.from_numpy(batch.cu_seqlens),
     }
-    tensors = {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
-    return tensors | {"cu_seqlens": torch.from_numpy(batch.cu_seqlens)}

@@ -175,10 +175,11 @@ def _score(model: AlbertForPreTraining, batch: PretrainingBatch, dtype: torch.dt
     tensors = to_tensors(batch, device)
     order = tensors.pop("sentence_order_label").long()
     labels = tensors["labels"]
+    targets = labels[labels != IGNORED].long().to(device)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
         output = model(**tensors, labelled_only=True)
     parts = []
-    for logits, right in ((output.prediction_logits, labels[labels != IGNORED].long()), (output.sop_logits, order)):
+    for logits, right in ((output.prediction_logits, targets), (output.sop_logits, order)):
         loss = torch.nn.functional.cross_entropy(logits.float(), right, reduction="sum")
         parts += [(logits.argmax(-1) == right).sum(), loss, torch.tensor(len(right))]
     return torch.stack([part.double().cpu() for part in parts])

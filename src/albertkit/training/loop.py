@@ -97,15 +97,15 @@ def update(
         TrainingError: If the loss or the norm is not finite. Nothing has been updated then, on any process.
     """
     optimizer.zero_grad(set_to_none=True)
-    parts = []
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    sums = torch.zeros(len(names), dtype=torch.float64, device=parameters[0].device)
     for part in losses:
         sum(part[1:], part[0]).backward()  # type: ignore[no-untyped-call]
-        parts.append(torch.stack([loss.detach() for loss in part]))
-    totals = torch.stack(parts).double().sum(0).tolist() if parts else [0.0] * len(names)
-    totals = processes.sum(*totals)
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        sums += torch.stack([loss.detach() for loss in part])
     processes.sum_gradients(parameters)
-    norm = torch.nn.utils.clip_grad_norm_(parameters, math.inf if clip_norm is None else clip_norm, foreach=True).item()
+    length = torch.nn.utils.clip_grad_norm_(parameters, math.inf if clip_norm is None else clip_norm, foreach=True)
+    *totals, norm = torch.cat([sums, length.to(sums)[None]]).tolist()  # the step's one wait for a GPU
+    totals = processes.sum(*totals)
     total = sum(totals)
     if not (math.isfinite(total) and math.isfinite(norm)):
         optimizer.zero_grad(set_to_none=True)

@@ -102,13 +102,16 @@ class Progress:
         self._terminal = self._stream.isatty()
         self._due = 0.0
 
-    def show(self, step: int, *, loss: float, tokens_per_second: float, learning_rate: float, seconds_left: float) -> None:
+    def show(
+        self, step: int, *, loss: float, tokens_per_second: float, mfu: float, learning_rate: float, seconds_left: float
+    ) -> None:
         """Show how far the run is, if the last time is long enough ago.
 
         Args:
             step: Updates made.
             loss: Mean of the last steps.
             tokens_per_second: Real tokens, of the last steps.
+            mfu: Model FLOPs utilisation, of the last steps.
             learning_rate: Of the last step.
             seconds_left: Estimate to the end of the run.
         """
@@ -118,7 +121,7 @@ class Progress:
         self._due = now + (_TERMINAL_SECONDS if self._terminal else _PIPE_SECONDS)
         line = (
             f"step {step:,}/{self.total_steps:,} ({step / self.total_steps:.1%})  loss {loss:.3f}"
-            f"  {tokens_per_second:,.0f} tokens/s  lr {learning_rate:.2e}  {describe_seconds(seconds_left)} left"
+            f"  {tokens_per_second:,.0f} tokens/s (MFU {mfu:.0%})  lr {learning_rate:.2e}  {describe_seconds(seconds_left)} left"
         )
         self._stream.write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
         self._stream.flush()
@@ -153,13 +156,19 @@ class Window:
 
     Args:
         state: The run's, read whenever a step is added.
+        matrix_rate: Floating-point operations a second that the devices of the run can do.
+
+    Attributes:
+        tokens_per_second: Since the last line.
+        tflops: 10¹² floating-point operations of the model a second (:mod:`albertkit.training.flops`), since the last line.
+        mfu: The share of ``matrix_rate`` that these are.
     """
 
-    def __init__(self, state: TrainerState) -> None:
-        self.tokens_per_second = 0.0
-        self._state = state
+    def __init__(self, state: TrainerState, matrix_rate: float) -> None:
+        self.tokens_per_second = self.tflops = self.mfu = 0.0
+        self._state, self._matrix_rate = state, matrix_rate
         self._steps: list[Mapping[str, float]] = []
-        self._begin = (state.tokens, state.seconds)
+        self._begin = (state.tokens, state.flops, state.seconds)
 
     def add(self, values: Mapping[str, float]) -> None:
         """Add a step.
@@ -168,16 +177,19 @@ class Window:
             values: What is to be averaged, and ``learning_rate``.
         """
         self._steps.append(values)
-        tokens, seconds = self._begin
-        self.tokens_per_second = (self._state.tokens - tokens) / max(self._state.seconds - seconds, 1e-9)
+        tokens, flops, begin = self._begin
+        seconds = max(self._state.seconds - begin, 1e-9)
+        self.tokens_per_second = (self._state.tokens - tokens) / seconds
+        self.tflops = (self._state.flops - flops) / seconds / 1e12
+        self.mfu = self.tflops * 1e12 / self._matrix_rate
 
     def close(self) -> dict[str, float]:
         """The log's line on the steps added; the next window begins."""
         state, last = self._state, self._steps[-1]
         line = {"step": state.step} | {name: sum(step[name] for step in self._steps) / len(self._steps) for name in last}
         line |= {"learning_rate": last["learning_rate"], "tokens_per_second": self.tokens_per_second}
-        line |= {"tokens": state.tokens, "seconds": state.seconds}
-        self._steps, self._begin = [], (state.tokens, state.seconds)
+        line |= {"tflops": self.tflops, "mfu": self.mfu, "tokens": state.tokens, "seconds": state.seconds}
+        self._steps, self._begin = [], (state.tokens, state.flops, state.seconds)
         return line
 
 

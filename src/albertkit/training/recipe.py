@@ -141,6 +141,8 @@ class TrainingRecipe:
     neighbouring tokens from the start (:func:`albertkit.models.torch.initialization.draw_local_attention`)."""
     device: str = "auto"
     """``cpu``, ``cuda``, ``cuda:1`` …; ``auto`` is a GPU if there is one."""
+    compile: bool = False
+    """For GPUs: have PyTorch's compiler fuse what lies between a layer's matrix products, for batches of all lengths at once."""
     log_every_steps: int = 50
     """Steps between two lines of ``log.jsonl``."""
     evaluate_every_steps: int = 1000

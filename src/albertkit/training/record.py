@@ -14,6 +14,7 @@ from albertkit.optional import is_installed
 from albertkit.training.card import CURVES_FILE, write_card
 from albertkit.training.curves import draw_curves
 from albertkit.training.evaluation import Scores, evaluate
+from albertkit.training.flops import measure_matrix_rate
 from albertkit.training.loop import peak_memory_bytes
 from albertkit.training.monitoring import Log, Progress, Window
 from albertkit.training.run import Run
@@ -34,6 +35,7 @@ class Record:
 
     def __init__(self, run: Run) -> None:
         self._run, self._is_main = run, run.processes.is_main
+        self._dtype = torch.bfloat16 if run.recipe.training.dtype == "bfloat16" else torch.float32
         self._open = ExitStack()
         if self._is_main:
             tensorboard = run.output / "tensorboard" if run.recipe.training.tensorboard else None
@@ -42,7 +44,8 @@ class Record:
             )
             self._progress = Progress(run.recipe.schedule.total_steps)
             self._progress.say(run.describe())
-            self._window = Window(run.state)
+            rate = measure_matrix_rate(run.model.device, self._dtype)
+            self._window = Window(run.state, rate * run.processes.world_size)
 
     def add_step(self, values: Mapping[str, float]) -> None:
         """Add a step to the log and to the line of progress.
@@ -62,6 +65,7 @@ class Record:
             state.step,
             loss=values["loss"],
             tokens_per_second=window.tokens_per_second,
+            mfu=window.mfu,
             learning_rate=values["learning_rate"],
             seconds_left=(state.total_steps - state.step) * state.seconds / state.step,
         )
@@ -71,8 +75,7 @@ class Record:
         if not self._is_main:
             return None
         run, state = self._run, self._run.state
-        dtype = torch.bfloat16 if run.recipe.training.dtype == "bfloat16" else torch.float32
-        scores = evaluate(run.model, run.held_out, dtype=dtype)
+        scores = evaluate(run.model, run.held_out, dtype=self._dtype)
         line = {"step": state.step, "tokens": state.tokens} | scores.to_dict()
         self._log.write("evaluation", line)
         self._progress.say(f"step {state.step:,}: held out: {scores}")

@@ -22,6 +22,8 @@ from albertkit.optim import build_optimizer, learning_rate_at
 from albertkit.training.batches import cut_batch, to_tensors
 from albertkit.training.distributed import Processes
 from albertkit.training.evaluation import held_out_batches
+from albertkit.training.flops import count_flops
+from albertkit.training.fused import fuse
 from albertkit.training.loop import choose_device, update
 from albertkit.training.monitoring import Clock
 from albertkit.training.recipe import Recipe
@@ -84,6 +86,10 @@ class Run:
         if recipe.training.initialization == "local_attention":
             draw_local_attention(model.named_by_contract(), recipe.model)
         model.to(device).train()
+        if recipe.training.compile:
+            for group in model.albert.encoder.albert_layer_groups:
+                group.compile(dynamic=True)
+        fuse(model, torch.bfloat16 if recipe.training.dtype == "bfloat16" else torch.float32)
         wanted = recipe.optimizer
         optimizer = build_optimizer(
             wanted.name,
@@ -151,7 +157,7 @@ class Run:
             decay_steps=schedule.decay_steps,
         )
         counts = (int((batch.labels >= 0).sum()), len(batch.sentence_order_label), len(batch.input_ids))
-        predicted, sequences, tokens = processes.sum(*counts)
+        predicted, sequences, tokens, flops = processes.sum(*counts, count_flops(self.recipe.model, batch))
         try:
             values = update(
                 self.optimizer,
@@ -166,6 +172,7 @@ class Run:
             raise TrainingError(f"{error} {self._describe_last_checkpoint()}") from None
         state.step += 1
         state.tokens += int(tokens)
+        state.flops += int(flops)
         state.next_example = batch.next_example
         return values | {"learning_rate": rate}
 

@@ -59,6 +59,8 @@ class TrainerState:
     """Examples of the stage's stream that have been used."""
     tokens: int = 0
     """Tokens trained on, special ones included."""
+    flops: int = 0
+    """Floating-point operations of the model (:func:`albertkit.training.flops.count_flops`)."""
     seconds: float = 0.0
     """Wall-clock time of training, over all resumed parts."""
     best_loss: float | None = None

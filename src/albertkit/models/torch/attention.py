@@ -62,12 +62,26 @@ class AlbertAttention(nn.Module):
         query, key, value = (project(hidden).unflatten(-1, self.heads) for project in (self.query, self.key, self.value))
         probabilities = None
         if isinstance(layout, Packed):
-            blocks = zip(layout.split(query), layout.split(key), layout.split(value), strict=True)
-            context = layout.join([self._attend(q, k, v, None, head_mask, False)[0] for q, k, v in blocks])
+            context = self._attend_packed(query, key, value, layout, head_mask)
         else:
             context, probabilities = self._attend(query, key, value, layout.mask, head_mask, output_attentions)
         projected = self.output_dropout(self.dense(context.flatten(-2)))
         return self.LayerNorm(hidden + projected), probabilities
+
+    def _attend_packed(
+        self,
+        query: Float[Tensor, "T N D"],
+        key: Float[Tensor, "T N D"],
+        value: Float[Tensor, "T N D"],
+        layout: Packed,
+        head_mask: Float[Tensor, " N"] | None,
+    ) -> Float[Tensor, "T N D"]:
+        """Attention of sequences end to end: one call for all where the device has it, else one dense block for each length."""
+        drops = self.training and self.dropout_prob > 0
+        if layout.varlen is not None and self._is_plain(head_mask) and not drops and _suits_flash(query):
+            return layout.varlen(query, key, value, layout.cu_seqlens, layout.cu_seqlens, layout.longest, layout.longest)
+        blocks = zip(layout.split(query), layout.split(key), layout.split(value), strict=True)
+        return layout.join([self._attend(q, k, v, None, head_mask, False)[0] for q, k, v in blocks])
 
     def _attend(
         self,
@@ -82,8 +96,7 @@ class AlbertAttention(nn.Module):
         query, key, value = (tensor.transpose(1, 2) for tensor in (query, key, value))  # [B, N, L, D]
         seen = None if mask is None else mask[:, None, None, :]
         dropout = self.dropout_prob if self.training else 0.0
-        plain = head_mask is None and not output_attentions and self.position_type == "absolute"
-        if self.implementation == "sdpa" and plain and not _is_slow_fused(query):
+        if self._is_plain(head_mask) and not output_attentions and not _is_slow_fused(query):
             context = F.scaled_dot_product_attention(query, key, value, attn_mask=seen, dropout_p=dropout)
             return context.transpose(1, 2), None
         scores = query @ key.transpose(-1, -2) / math.sqrt(self.heads[1])
@@ -98,6 +111,10 @@ class AlbertAttention(nn.Module):
         context = probabilities.to(value.dtype) @ value
         return context.transpose(1, 2), probabilities if output_attentions else None
 
+    def _is_plain(self, head_mask: Float[Tensor, " N"] | None) -> bool:
+        """Tell whether a fused kernel may do it: nothing is asked that needs the scores."""
+        return self.implementation == "sdpa" and head_mask is None and self.position_type == "absolute"
+
     def _score_distances(self, query: Float[Tensor, "B N L D"], key: Float[Tensor, "B N L D"]) -> Float[Tensor, "B N L L"]:
         """What the distance from each query to each key adds to its score; unscaled, as in every ALBERT that had it.
 
@@ -110,6 +127,11 @@ class AlbertAttention(nn.Module):
         if self.position_type == "relative_key_query":
             scores = scores + torch.einsum("bnkd,qkd->bnqk", key, distances)
         return scores
+
+
+def _suits_flash(query: Tensor) -> bool:
+    """Tell whether flash attention takes such numbers, in the backward pass too."""
+    return query.dtype in (torch.bfloat16, torch.float16) and query.shape[-1] % 8 == 0 and query.shape[-1] <= 192
 
 
 def _is_slow_fused(query: Tensor) -> bool:

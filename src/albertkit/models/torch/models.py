@@ -12,7 +12,8 @@ The other arguments, all optional:
 - ``position_ids [*tokens]``: position of each token in its sequence; counted when absent.
 - ``inputs_embeds [*tokens, E]``: word embeddings, in place of ``input_ids``.
 - ``head_mask [N]`` or ``[layers, N]``: a factor for each head's attention, 0 to silence it.
-- ``labels [*tokens]``: the right vocabulary id at the positions to predict, -100 at all others.
+- ``labels [*tokens]``: the right vocabulary id at the positions to predict, -100 at all others; on the CPU, they cost no
+  synchronisation either.
 - ``labelled_only``: score the vocabulary at the labelled positions alone, logits ``[P, V]`` in the order of the tokens instead
   of ``[*tokens, V]``. By default so when training with labels: 15 % of the work. The loss is the same either way.
 - ``sentence_order_label [B]``: 0 = segments in order, 1 = swapped.
@@ -40,7 +41,7 @@ from albertkit.models.torch.encoder import AlbertEncoder
 from albertkit.models.torch.heads import AlbertMaskedLMHead, AlbertSentenceOrderHead
 from albertkit.models.torch.inputs import Batch, check_labels, read_batch, read_head_mask
 from albertkit.models.torch.losses import IGNORED, mean_cross_entropy
-from albertkit.models.torch.packing import Packed, Padded
+from albertkit.models.torch.packing import Packed, Padded, send
 from albertkit.models.torch.weights import AlbertPreTrainedModel
 from albertkit.outputs import AlbertForPreTrainingOutput, BaseModelOutputWithPooling, MaskedLMOutput
 
@@ -204,8 +205,8 @@ def _predict_tokens(
             raise InputError("labelled_only chooses the positions that have a label", received="no labels")
         return model.predictions(hidden, table), None
     check_labels("labels", labels, tuple(hidden.shape[:-1]), model.config.vocab_size)
-    positions = (labels.flatten() != IGNORED).nonzero().flatten()
-    targets = labels.flatten()[positions]
+    labelled = (labels.flatten() != IGNORED).nonzero().flatten()
+    targets, positions = send(labels.flatten()[labelled], hidden.device), send(labelled, hidden.device)
     tokens = hidden.flatten(0, -2)
     if model.training if labelled_only is None else labelled_only:
         logits = model.predictions(tokens.index_select(0, positions), table)

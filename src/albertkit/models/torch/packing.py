@@ -9,28 +9,31 @@
     packed  [T, …]        the cat sat dogs a long walk in rain        cu_seqlens = 0 3 4 9
 
 Linear layers, norms and activations treat each token alone, so only attention asks which layout it has. Padding costs its
-full share of compute and of memory; packing has none to pay for. Attention over a packed batch takes the sequences of equal
-length together, one dense block for each length, so the encoder sees them sorted by length (:meth:`Packed.sort`) and the
-model puts the results back in the caller's order (:meth:`Packed.restore`).
+full share of compute and of memory; packing has none to pay for. Attention over a packed batch is one call on GPUs that have a
+kernel for it. Elsewhere it takes the sequences of equal length together, one dense block for each length, so the encoder sees
+them sorted by length (:meth:`Packed.sort`) and the model puts the results back in the caller's order (:meth:`Packed.restore`).
 
 Shapes: B batch · L sequence · T tokens of a packed batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from albertkit import optional
 from albertkit.errors import InputError
 from albertkit.models.inputs import check_shape
 from albertkit.models.lengths import group_by_length
 from albertkit.models.shapes import Bool, Int, Shaped
 
-__all__ = ["Layout", "Packed", "Padded", "pack", "unpack"]
+__all__ = ["Layout", "Packed", "Padded", "pack", "send", "unpack"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +61,22 @@ class Padded:
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """Sequences end to end; the fields are those of :class:`~albertkit.models.lengths.LengthGroups`, on the tokens' device."""
+    """Sequences end to end; the first fields are those of :class:`~albertkit.models.lengths.LengthGroups`, on the tokens' device.
+
+    Attributes:
+        cu_seqlens: ``[B + 1]`` boundaries in the encoder's order, int32.
+        longest: Length of the longest sequence.
+        varlen: Attention over all sequences at once, where the device has it: ``torch.nn.attention.varlen.varlen_attn``.
+    """
 
     groups: tuple[tuple[int, int], ...]
     position_ids: Int[Tensor, " T"]
     order: Int[Tensor, " T"] | None
     inverse: Int[Tensor, " T"] | None
     first_tokens: Int[Tensor, " B"]
+    cu_seqlens: Int[Tensor, " B1"]
+    longest: int
+    varlen: Callable[..., Tensor] | None
 
     @classmethod
     def from_cu_seqlens(cls, cu_seqlens: Int[Tensor, "..."], tokens: int, device: torch.device) -> Packed:
@@ -79,18 +91,18 @@ class Packed:
             InputError: If the boundaries do not rise from 0 to ``tokens``.
         """
         lengths = group_by_length(cu_seqlens.flatten().tolist(), tokens)
+        counts, each = zip(*lengths.groups, strict=True)
+        boundaries = np.append(0, np.repeat(each, counts).cumsum()).astype(np.int32)
         return cls(
             groups=lengths.groups,
-            position_ids=torch.from_numpy(lengths.position_ids).to(device),
-            order=None if lengths.order is None else torch.from_numpy(lengths.order).to(device),
-            inverse=None if lengths.inverse is None else torch.from_numpy(lengths.inverse).to(device),
-            first_tokens=torch.from_numpy(lengths.first_tokens).to(device),
+            position_ids=send(torch.from_numpy(lengths.position_ids), device),
+            order=None if lengths.order is None else send(torch.from_numpy(lengths.order), device),
+            inverse=None if lengths.inverse is None else send(torch.from_numpy(lengths.inverse), device),
+            first_tokens=send(torch.from_numpy(lengths.first_tokens), device),
+            cu_seqlens=send(torch.from_numpy(boundaries), device),
+            longest=lengths.longest,
+            varlen=_find_varlen(device),
         )
-
-    @property
-    def longest(self) -> int:
-        """Length of the longest sequence."""
-        return max(length for _, length in self.groups)
 
     def sort(self, tokens: Shaped[Tensor, "T ..."]) -> Shaped[Tensor, "T ..."]:
         """Bring what stands in the caller's order into the encoder's."""
@@ -115,6 +127,30 @@ class Packed:
 
 Layout = Padded | Packed
 """How the tokens of a batch lie in memory."""
+
+
+def send(tensor: Shaped[Tensor, "..."], device: torch.device) -> Shaped[Tensor, "..."]:
+    """A tensor on ``device``; from the CPU to a GPU by way of pinned memory, so that neither waits for the other.
+
+    A plain copy waits until the GPU has done all that it was given before.
+    """
+    if tensor.device.type == "cpu" and device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+@cache
+def _find_varlen(device: torch.device) -> Callable[..., Tensor] | None:
+    """PyTorch's variable-length attention if ``device`` has flash attention (arXiv:2307.08691), which it is made of.
+
+    Its module loads PyTorch's compiler, a second that nobody is to spend without such a GPU.
+    """
+    if device.type != "cuda" or not torch.backends.cuda.is_flash_attention_available():
+        return None
+    if torch.cuda.get_device_capability(device) < (8, 0):
+        return None
+    attend: Callable[..., Tensor] = optional.require("torch.nn.attention.varlen").varlen_attn
+    return attend
 
 
 def pack(padded: Shaped[Tensor, "B L ..."], mask: Shaped[Tensor, "B L"]) -> tuple[Shaped[Tensor, "T ..."], Int[Tensor, " B1"]]:
