@@ -170,7 +170,7 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("prepared", type=Path, help="folder that albertkit prepare wrote")
     parser.add_argument("--budget-tokens", type=int, default=800_000, help="of each run")
     parser.add_argument("--sequences", type=int, default=16, help=f"of {LENGTH} tokens, in an update")
-    parser.add_argument("--rates", type=float, nargs="+", default=[5e-4, 1e-3, 2e-3], help="the Trainer's learning rates")
+    parser.add_argument("--rates", type=float, nargs="+", default=[2.5e-4, 5e-4, 1e-3], help="the Trainer's learning rates")
     parser.add_argument("--threads", type=int, default=2, help="of the updates that are timed")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--curves", type=Path, default=Path("runs") / "quality", help="where the curves are kept")

@@ -75,7 +75,8 @@ class HeldOut:
     def __init__(self, prepared: Path) -> None:
         vocabulary = read_vocabulary(prepared)
         generator = np.random.default_rng(0)
-        self.labels = make_blocks(prepared, "held_out")[:HELD_OUT_BLOCKS].astype(np.int64)
+        blocks = make_blocks(prepared, "held_out").astype(np.int64)
+        self.labels = blocks[:: max(1, len(blocks) // HELD_OUT_BLOCKS)][:HELD_OUT_BLOCKS]  # of all sources
         self.masked = (generator.random(self.labels.shape) < MASKED) & ~np.isin(self.labels, vocabulary.special_ids)
         action = generator.random(self.labels.shape)
         drawn = generator.integers(len(vocabulary.pieces), size=self.labels.shape)

@@ -26,6 +26,7 @@ from albertkit.outputs import QuestionAnsweringWithAnswerabilityOutput
 __all__ = ["OnnxEngine"]
 
 _MOST_PADDING = 0.25  # of a block's places: only attention is padded, so it costs less than another call does
+_MOST_PLACES = 512  # of a block: what lies between its layers stays in cache, and memory small
 _ERRORS_ONLY = 3  # ONNX Runtime's log levels; it warns of the input that may be left out
 
 
@@ -48,6 +49,7 @@ class OnnxEngine:
         options = runtime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         options.intra_op_num_threads = _count_threads()
+        options.enable_mem_pattern = False  # it plans memory for every shape it meets, and few come twice
         try:
             self._session: Any = runtime.InferenceSession(
                 model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
@@ -172,7 +174,7 @@ class OnnxEngine:
         for name, setting in (("input_ids", "vocab_size"), ("token_type_ids", "type_vocab_size")):
             values = getattr(batch, name)
             check_range(name, int(values.min()), int(values.max()), getattr(self.config, setting), setting)
-        return pad_blocks(batch, _MOST_PADDING)
+        return pad_blocks(batch, _MOST_PADDING, _MOST_PLACES)
 
     def _call(
         self, names: tuple[str, ...], batch: TokenBatch, block: PaddedBlock, extra: Mapping[str, np.ndarray] | None = None

@@ -36,19 +36,21 @@ class PaddedBlock:
         return padded
 
 
-def pad_blocks(batch: TokenBatch, most_padding: float) -> Iterator[PaddedBlock]:
+def pad_blocks(batch: TokenBatch, most_padding: float, most_places: int) -> Iterator[PaddedBlock]:
     """Group sequences by length.
 
     Args:
         batch: Sequences end to end.
         most_padding: Largest share of padding in a block.
+        most_places: Most tokens and padding in a block; a longer sequence stands alone.
     """
     lengths = np.diff(batch.cu_seqlens)
     block: list[int] = []
     total = 0
     for number in np.argsort(lengths, kind="stable").tolist():
         length = int(lengths[number])
-        if block and total + length < (1 - most_padding) * length * (len(block) + 1):
+        places = length * (len(block) + 1)
+        if block and (places > most_places or total + length < (1 - most_padding) * places):
             yield _make_block(batch, np.array(block), lengths)
             block, total = [], 0
         block.append(number)
