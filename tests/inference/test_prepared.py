@@ -101,7 +101,7 @@ def test_chunks_change_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize("plan", [lambda *planned: AttentionBlocks(*planned).attend, plan_attention])
-@pytest.mark.parametrize("lengths", [(1,), (7,), (33,), (8, 8, 8), (5, 5, 6, 8), (1, 2, 9, 17, 17)])
+@pytest.mark.parametrize("lengths", [(1,), (7,), (33,), (8, 8, 8), (5, 5, 6, 8), (1, 2, 9, 17, 17), (64, 70, 70)])
 def test_every_sequence_is_attended_as_if_alone(lengths: tuple[int, ...], plan):
     heads, size = 3, 5
     tokens = torch.randn(sum(lengths), 3 * heads * size, generator=torch.Generator().manual_seed(0))

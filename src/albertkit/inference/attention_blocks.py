@@ -3,8 +3,8 @@
 One gather brings queries, keys and values from the order of the tokens into that of the blocks, and another the results back;
 where is worked out once for all layers. A sequence that is shorter than its block repeats its last token, which a mask hides.
 In bfloat16 two batched products with a softmax between them take half the time of PyTorch's fused kernel (2.13, AVX-512), and
-in float32 no more; so both go this way. Only a short sequence alone takes that kernel, from where its tokens lie: of sixteen
-tokens the gathers would cost more than the rest.
+of short sequences in float32 no more; so these go this way. That kernel takes long sequences in float32 one by one from where
+their tokens lie, and a short one alone in any type: of sixteen tokens the gathers would cost more than the rest.
 
 Shapes: T tokens · B sequences of a block · L its length · N heads · D head size · R rows of all blocks.
 """
@@ -35,20 +35,27 @@ _STEP = 8
 _SLOW_NARROW = range(16, 96)
 """Lengths at which PyTorch's softmax takes up to three times as long in bfloat16 as by way of float32 (2.13, AVX-512)."""
 
-_SHORT = 32
+_SHORT = 64
 """Most tokens of a sequence that goes to the fused kernel if it is alone."""
+
+_LONG = 64
+"""Fewest tokens of each sequence where all go to the fused kernel, one by one, in float32."""
 
 
 def plan_attention(lengths: Sequence[int], heads: tuple[int, int], dtype: torch.dtype) -> Attend:
     """The quickest way for sequences of these lengths; the arguments are those of :class:`AttentionBlocks`."""
-    if len(lengths) == 1 and lengths[0] <= _SHORT:
-        return partial(_attend_alone, heads=heads)
+    long = dtype == torch.float32 and min(lengths) >= _LONG
+    if long or (len(lengths) == 1 and lengths[0] <= _SHORT):
+        return partial(_attend_each, lengths=lengths, heads=heads)
     return AttentionBlocks(lengths, heads, dtype).attend
 
 
-def _attend_alone(projected: Float[Tensor, "T 3ND"], heads: tuple[int, int]) -> Float[Tensor, "T ND"]:
-    query, key, value = projected.view(1, -1, 3, *heads).permute(2, 0, 3, 1, 4).unbind(0)
-    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(len(projected), -1)
+def _attend_each(projected: Float[Tensor, "T 3ND"], lengths: Sequence[int], heads: tuple[int, int]) -> Float[Tensor, "T ND"]:
+    contexts = []
+    for rows in projected.split_with_sizes(lengths):
+        query, key, value = rows.view(1, -1, 3, *heads).permute(2, 0, 3, 1, 4).unbind(0)
+        contexts.append(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(len(rows), -1))
+    return torch.cat(contexts)
 
 
 @dataclass(frozen=True, eq=False)
