@@ -58,7 +58,7 @@ def _has_hooks(module: nn.Module) -> bool:
 
 
 @torch.inference_mode()
-def fingerprint(model: AlbertModel) -> list[object]:
+def fingerprint(model: nn.Module) -> list[object]:
     """What changes when a model does: two that are equal belong to the same parameters with the same values.
 
     An update through ``.data`` leaves no other trace, so the first value of each parameter is among it.

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from albertkit.inference.prepacked import PrepackedLinear, has_prepacking
+from albertkit.inference.prepared import fingerprint
 from albertkit.models.shapes import Float, Int
 from albertkit.models.torch.attention import AlbertAttention
 from albertkit.models.torch.encoder import AlbertEncoder, AlbertLayer, AlbertLayerGroup
@@ -115,17 +116,14 @@ class FusedEncoder:
 
     @torch.no_grad()
     def _prepare(self) -> list[_Layer]:
-        """The inner layers in the order in which they are applied, made anew where the parameters have changed.
-
-        An update through ``.data`` leaves no other trace than the values, so the first one of each is looked at.
-        """
-        seen = [(p.data_ptr(), p._version, p.as_strided((), ()).item()) for p in self.encoder.parameters()]
+        """The inner layers in the order in which they are applied, made anew where the parameters have changed."""
+        seen = fingerprint(self.encoder)
         known, layers = self._prepared
         if seen != known:
             config = self.encoder.config
             groups = [[_Layer(layer, self.dtype) for layer in group.albert_layers] for group in self._groups()]  # type: ignore[arg-type]
             layers = [layer for index in range(config.num_hidden_layers) for layer in groups[config.group_of(index)]]
-            self._prepared = (list(seen), layers)
+            self._prepared = (seen, layers)
         return layers
 
 
