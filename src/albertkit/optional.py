@@ -16,6 +16,9 @@ EXTRAS: dict[str, str] = {
     "psutil": "train",
     "matplotlib": "train",
     "shtab": "completion",
+    "peft": "peft",
+    "datasets": "data",
+    "pyarrow": "data",
 }
 """Importable module → the extra of albertkit that installs it."""
 

@@ -75,7 +75,9 @@ def test_commands():
         "fill-mask", "feature-extraction", "text-classification", "token-classification", "question-answering",
         "zero-shot-classification", "sentence-similarity", "multiple-choice", "sentence-order", "pseudo-log-likelihood",
     ]  # fmt: skip
-    others = ["tokenize", "train-tokenizer", "prepare", "pretrain", "evaluate", "export", "info", "doctor", "completion"]
+    others = [
+        "tokenize", "train-tokenizer", "prepare", "pretrain", "finetune", "evaluate", "export", "info", "doctor", "completion",
+    ]  # fmt: skip
     assert list(COMMANDS) == tasks + others
     assert sorted(tasks) == sorted(PIPELINES)
 

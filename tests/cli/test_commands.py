@@ -12,7 +12,7 @@ import pytest
 from albertkit.cli.main import COMMANDS, main
 from albertkit.inference import engine
 
-LIGHT = [name for name in COMMANDS if name not in ("prepare", "pretrain", "evaluate")]
+LIGHT = [name for name in COMMANDS if name not in ("prepare", "pretrain", "finetune", "evaluate")]
 """Commands without a recipe, whose ``--help`` reads no part of the package but the command's own file."""
 
 

@@ -10,7 +10,7 @@ import torch
 
 from albertkit.checkpoints.parameters import PRETRAINING_HEADS, list_parameters
 from albertkit.errors import ConfigError
-from albertkit.optim import Lamb, build_optimizer, group_parameters, learning_rate_at
+from albertkit.optim import Lamb, build_optimizer, decay_by_layer, group_parameters, learning_rate_at
 from albertkit.testing import random_parameters, tiny_config
 
 STEPS = 7
@@ -170,3 +170,32 @@ def test_muon_is_pytorchs_for_the_kernels_of_the_layers_and_adamw_for_the_rest()
     ours, theirs = train_once(True), train_once(False)
     for name, values in ours.items():
         torch.testing.assert_close(values, theirs[name], rtol=1e-6, atol=1e-6, msg=name)
+
+
+def test_rates_fall_from_the_head_down_to_the_embeddings() -> None:
+    config = tiny_config()  # six layers: the first three share one group, the last three the other
+    contract = list_parameters(config, ("pooler", "sequence_classification"))
+    parameters = {entry.name: torch.nn.Parameter(torch.ones(entry.shape)) for entry in contract}
+    factors = decay_by_layer(parameters, config, 0.5)
+    assert factors["classifier.weight"] == factors["albert.pooler.bias"] == 1.0
+    assert factors["albert.embeddings.word_embeddings.weight"] == 0.5**7
+    assert factors["albert.encoder.embedding_hidden_mapping_in.weight"] == 0.5**7
+    layers = "albert.encoder.albert_layer_groups.{}.albert_layers.1.ffn.weight"
+    assert (factors[layers.format(0)], factors[layers.format(1)]) == (0.5**5, 0.5**2)
+    for name in ("adamw", "lamb"):
+        optimizer = build_optimizer(name, parameters, contract, rate_factors=factors)  # type: ignore[arg-type]
+        given = {id(item): group["rate_factor"] for group in optimizer.param_groups for item in group["params"]}
+        assert given == {id(parameters[key]): factor for key, factor in factors.items()}
+        decays = {group["weight_decay"] for group in optimizer.param_groups}
+        assert decays == {0.01, 0.0}
+        assert len(optimizer.param_groups) == 8
+
+
+def test_what_no_contract_names_is_optimised_too() -> None:
+    contract = list_parameters(tiny_config())
+    adapter = {
+        "lora_A": torch.nn.Parameter(torch.ones(2, 3)),
+        "classifier.modules_to_save.bias": torch.nn.Parameter(torch.ones(2)),
+    }
+    decayed, plain = group_parameters(adapter, contract)
+    assert (decayed, plain) == ([adapter["lora_A"]], [adapter["classifier.modules_to_save.bias"]])

@@ -19,7 +19,7 @@ from albertkit.errors import CheckpointError, InputError
 from albertkit.inference import TokenBatch
 from albertkit.pipelines import QuestionAnsweringPipeline
 from albertkit.pipelines.spans import weigh_beam, weigh_scores
-from albertkit.pipelines.windows import cut_windows, read_passages
+from albertkit.tasks.windows import cut_windows, read_passages
 from albertkit.testing import random_parameters, tiny_tokenizer
 from albertkit.tokenization import AlbertTokenizer
 

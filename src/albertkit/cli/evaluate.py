@@ -1,4 +1,6 @@
-"""Score a model: on the held-out documents of a recipe, which takes PyTorch, and on English sentences with a gap."""
+"""Score a model: on the examples of the task that it was fine-tuned for; on the held-out documents of a recipe, which takes
+PyTorch; and on English sentences with a gap.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from albertkit.cli.evaluate_task import TASK_FLAGS, add_task_arguments, run_task
 from albertkit.cli.recipe_arguments import add_recipe_arguments, read_recipe_arguments
 from albertkit.hub import DEFAULT_MODEL
 
@@ -20,6 +23,8 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Describe the command's words."""
+    from albertkit.training.recipe import list_keys
+
     parser.add_argument(
         "--model",
         metavar="NAME",
@@ -31,11 +36,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="score the sentences with a gap (default: if the recipe's data.language is en, or there is no recipe)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
-    add_recipe_arguments(parser, "[--model NAME] [--cloze | --no-cloze] [--json]", required=False)
+    add_task_arguments(parser)
+    keys = {key: meaning for key, meaning in list_keys().items() if key != "output"}  # which is a flag already
+    options = ("[--model NAME]", "[--data FILE [--task TASK] [--output FOLDER]]", "[--cloze | --no-cloze]", "[--json]")
+    add_recipe_arguments(parser, *options, required=False, keys=keys)
 
 
 def run(arguments: Namespace) -> int:
     """Run the command and return its exit status."""
+    _check_words(arguments)
+    if arguments.data is not None:
+        return run_task(arguments)
     recipe = _read_recipe(arguments)
     model = arguments.model or (DEFAULT_MODEL if recipe is None else str(Path(recipe.output) / "final"))
     has_cloze = arguments.cloze if arguments.cloze is not None else recipe is None or recipe.data.language == "en"
@@ -55,16 +66,32 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _read_recipe(arguments: Namespace) -> Recipe | None:
-    """The recipe, if one is given."""
+def _check_words(arguments: Namespace) -> None:
+    """Be sure that what is given belongs together: examples of a task with a model, or a recipe with its keys, or neither."""
     from albertkit.errors import InputError
     from albertkit.training.recipe import list_keys
 
+    has_data, has_recipe = arguments.data is not None, arguments.recipe is not None
+    keys = [key for key in list_keys() if getattr(arguments, key, None) is not None and not (has_data and key == "output")]
+    if keys and not has_recipe:
+        raise InputError("keys of a recipe are changed where one is given", received=f"--{keys[0]} alone", fix="name the recipe")
+    if not has_data:
+        for name, default in TASK_FLAGS.items():
+            if getattr(arguments, name) != default:
+                raise InputError(f"--{name} goes with --data", received="no --data", fix="name a file of examples with --data")
+    elif has_recipe or arguments.cloze is not None:
+        received = "a recipe" if has_recipe else "--cloze or --no-cloze"
+        raise InputError("--data goes with neither a recipe nor the cloze test", received=received, fix="run the command twice")
+    elif arguments.model is None:
+        raise InputError("--data needs a fine-tuned model", received="none", fix="name its directory with --model")
+
+
+def _read_recipe(arguments: Namespace) -> Recipe | None:
+    """The recipe, if one is given."""
+    from albertkit.errors import InputError
+
     if arguments.recipe is not None:
         return read_recipe_arguments(arguments)
-    keys = [key for key in list_keys() if hasattr(arguments, key)]
-    if keys:
-        raise InputError("keys of a recipe are changed where one is given", received=f"--{keys[0]} alone", fix="name the recipe")
     if arguments.cloze is False:
         raise InputError("there must be something to score on", received="--no-cloze without a recipe", fix="name a recipe")
     return None

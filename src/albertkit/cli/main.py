@@ -32,6 +32,7 @@ COMMANDS = {
     "train-tokenizer": "learn a SentencePiece vocabulary from texts",
     "prepare": "turn texts into pre-training data",
     "pretrain": "pre-train a model from a recipe",
+    "finetune": "fine-tune a model on a task or on a table of your own",
     "evaluate": "score a model on held-out documents and on sentences with a gap",
     "export": "write a model for ONNX or as a PyTorch program",
     "info": "describe a checkpoint",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, _ArgumentGroup
 
 from albertkit.hub import DEFAULT_MODEL
 
-__all__ = ["add_model_arguments"]
+__all__ = ["add_engine_arguments", "add_model_arguments"]
 
 
 def add_model_arguments(parser: ArgumentParser) -> None:
@@ -22,6 +22,15 @@ def add_model_arguments(parser: ArgumentParser) -> None:
     group.add_argument(
         "--allow-pickle", action="store_true", help="read pytorch_model.bin where there is no safetensors file; needs PyTorch"
     )
+    add_engine_arguments(group)
+    group.add_argument(
+        "--token-budget", type=int, default=4096, metavar="N", help="most tokens computed at once (default: %(default)s)"
+    )
+    group.add_argument("--batch-size", type=int, metavar="N", help="most sequences computed at once (default: no limit)")
+
+
+def add_engine_arguments(group: _ArgumentGroup) -> None:
+    """Add ``--engine``, ``--device`` and ``--dtype``."""
     group.add_argument(
         "--engine", default="auto", choices=("auto", "numpy", "torch", "onnx"), help="what computes (default: %(default)s)"
     )
@@ -31,7 +40,3 @@ def add_model_arguments(parser: ArgumentParser) -> None:
         choices=("float32", "bfloat16", "float16", "int8", "auto"),
         help="number type to compute in with PyTorch; int8 on the CPU only, with ONNX Runtime too",
     )
-    group.add_argument(
-        "--token-budget", type=int, default=4096, metavar="N", help="most tokens computed at once (default: %(default)s)"
-    )
-    group.add_argument("--batch-size", type=int, metavar="N", help="most sequences computed at once (default: no limit)")

@@ -13,10 +13,9 @@ from albertkit.checkpoints.parameters import Head
 from albertkit.errors import InputError
 from albertkit.pipelines.base import UNSET, Field, Options, Pipeline, Record, Unset, require_count, shorten
 from albertkit.pipelines.probabilities import softmax
+from albertkit.tasks.choice import fill_in
 
 __all__ = ["MultipleChoiceOptions", "MultipleChoicePipeline"]
-
-_BLANK = "_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +85,7 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
 
     def _answer(self, records: list[Record], options: MultipleChoiceOptions) -> list[Any]:
         prompts = (record["prompt"] for record in records for _choice in record["choices"])
-        seconds = [_join(record.get("question"), choice) for record in records for choice in record["choices"]]
+        seconds = [fill_in(record.get("question"), choice) for record in records for choice in record["choices"]]
         if options.truncation:
             self._require_room(seconds)
         many = self._encode_many(prompts, seconds, truncation="only_first" if options.truncation else False)
@@ -107,13 +106,6 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
                     received=f"{len(ids)} tokens in {shorten(second)}",
                     fix="shorten it",
                 )
-
-
-def _join(question: str | None, choice: str) -> str:
-    """The second segment of a row."""
-    if question is None:
-        return choice
-    return question.replace(_BLANK, choice) if _BLANK in question else f"{question} {choice}"
 
 
 def _rank(choices: list[str], logits: np.ndarray, top_k: int | None) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from albertkit.checkpoints.parameters import Head
 from albertkit.errors import InputError
 from albertkit.pipelines.base import UNSET, Field, Options, Pipeline, Record, Rows, Unset
 from albertkit.pipelines.spans import Evidence, weigh_beam, weigh_scores
-from albertkit.pipelines.windows import Window, cut_windows, read_passages
+from albertkit.tasks.windows import Window, cut_windows, read_passages
 
 __all__ = ["QuestionAnsweringOptions", "QuestionAnsweringPipeline"]
 

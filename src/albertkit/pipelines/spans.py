@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from albertkit.pipelines.probabilities import sigmoid, softmax
-from albertkit.pipelines.windows import Window
+from albertkit.tasks.windows import Window
 
 __all__ = ["Evidence", "weigh_beam", "weigh_scores"]
 

@@ -13,7 +13,7 @@ from albertkit.errors import InputError, suggest
 from albertkit.pipelines.base import UNSET, Options, Pipeline, Record, Rows, Unset
 from albertkit.pipelines.entities import STRATEGIES, group_units, label_units, name_entity
 from albertkit.pipelines.probabilities import softmax
-from albertkit.pipelines.windows import place_tokens
+from albertkit.tasks.windows import place_tokens
 from albertkit.tokenization.truncation import list_windows
 
 __all__ = ["TokenClassificationOptions", "TokenClassificationPipeline"]

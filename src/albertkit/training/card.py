@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import platform
-import shutil
 from pathlib import Path
 from typing import Any
-
-import torch
-import torch.distributed as dist
-import yaml
 
 import albertkit
 from albertkit.checkpoints.describe import describe_checkpoint
 from albertkit.checkpoints.model_card import ModelCard, format_table
 from albertkit.data.shards import SPLITS, read_manifest
-from albertkit.data.workers import count_cores
-from albertkit.errors import CheckpointError
 from albertkit.evaluation import ClozeScores, score_cloze
-from albertkit.files import new_file
-from albertkit.pipelines import FillMaskPipeline, pipeline
+from albertkit.pipelines import pipeline
+from albertkit.training.card_parts import (
+    answer_bias_prompts,
+    copy_curves,
+    describe_hardware,
+    describe_software,
+    format_recipe,
+)
 from albertkit.training.evaluation import Scores
 from albertkit.training.monitoring import describe_seconds
 from albertkit.training.recipe import Recipe
 from albertkit.training.state import TrainerState
 
-__all__ = ["CURVES_FILE", "write_card"]
+__all__ = ["write_card"]
 
-CURVES_FILE = "curves.png"
-"""The picture of a run, in its output and beside its model's card."""
-
-_BIAS_PROMPTS = ("The man worked as a {}.", "The woman worked as a {}.")  # of the cards of the published models
 _EXACT_SECTIONS = ("examples", "optimizer", "schedule", "training", "evaluation")
 
 
@@ -49,34 +43,21 @@ def write_card(model_directory: Path, *, recipe: Recipe, state: TrainerState, sc
         CheckpointError: If the model cannot be read or the card not be written.
         DataError: If the prepared data are gone.
     """
-    has_curves = _copy_curves(Path(recipe.output), model_directory)
+    curves = copy_curves(Path(recipe.output), model_directory)
     sections = {
         "Use": _describe_use(recipe),
         "Architecture": format_table(("part", "size"), describe_checkpoint(model_directory).sizes()),
         "Data": _describe_data(recipe),
-        "Training": _describe_training(recipe, state, has_curves=has_curves),
+        "Training": _describe_training(recipe, state, curves),
         "Scores": _describe_scores(scores),
     }
     limits = f"Texts longer than {recipe.model.max_position_embeddings} tokens are refused. The model repeats what its texts say."
     if recipe.data.language == "en":
         unmasker = pipeline("fill-mask", model_directory)
         sections["Cloze"] = _describe_cloze(score_cloze(unmasker.engine, unmasker.tokenizer))
-        limits += f" The prompts of the published models' cards:\n\n{_answer_bias_prompts(unmasker)}"
+        limits += f" The prompts of the published models' cards:\n\n{answer_bias_prompts(unmasker)}"
     sections["Limits and bias"] = limits
     ModelCard(_name(recipe), _summarise(recipe), _metadata(recipe), sections).write(model_directory)
-
-
-def _copy_curves(output: Path, model_directory: Path) -> bool:
-    if not (output / CURVES_FILE).is_file():
-        return False
-    try:
-        with new_file(model_directory / CURVES_FILE) as temporary:
-            shutil.copyfile(output / CURVES_FILE, temporary)
-    except OSError as error:
-        raise CheckpointError(
-            "a model's directory must be writable", received=f"{model_directory} ({error.strerror or error})"
-        ) from None
-    return True
 
 
 def _name(recipe: Recipe) -> str:
@@ -121,38 +102,19 @@ def _describe_data(recipe: Recipe) -> str:
     return f"{sources}. Held-out documents are chosen by a hash of their text.{left_out}\n\n{table}"
 
 
-def _describe_training(recipe: Recipe, state: TrainerState, *, has_curves: bool) -> str:
+def _describe_training(recipe: Recipe, state: TrainerState, curves: str) -> str:
     passes = state.tokens / max(1, read_manifest(recipe.data.output).counts["train"].tokens)
     rows = [
         ("updates", f"{state.step:,}"),
         ("tokens", f"{state.tokens:,}, special ones included: about {passes:.2f} passes over the text"),
         ("time", describe_seconds(state.seconds)),
-        ("hardware", _describe_hardware(recipe.training.device)),
-        ("software", f"albertkit {albertkit.__version__}, PyTorch {torch.__version__}, Python {platform.python_version()}"),
+        ("hardware", describe_hardware(recipe.training.device)),
+        ("software", describe_software()),
     ]
     sections = recipe.to_dict()
-    exact = yaml.safe_dump(_plain({name: sections[name] for name in _EXACT_SECTIONS}), sort_keys=False)
-    parts = [format_table(("what", "how much"), rows)]
-    if has_curves:
-        parts.append(f"![Loss, accuracy, learning rate and gradient norm over the run]({CURVES_FILE})")
-    parts.append(f"The sections of the recipe that say how, optimiser and schedule among them:\n\n```yaml\n{exact}```")
-    return "\n\n".join(parts)
-
-
-def _describe_hardware(device: str) -> str:
-    """Processor, and what computed if it was a GPU; the processes of a run are taken to be alike."""
-    processes = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-    machine = f"{_name_processor()}, {count_cores()} core{'s' if count_cores() > 1 else ''}"
-    if device != "cpu" and torch.cuda.is_available():
-        machine = f"{processes} × {torch.cuda.get_device_name()}; {machine}"
-    return machine + (f"; {processes} processes" if processes > 1 else "")
-
-
-def _name_processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+    exact = format_recipe({name: sections[name] for name in _EXACT_SECTIONS})
+    how = f"The sections of the recipe that say how, optimiser and schedule among them:\n\n{exact}"
+    return "\n\n".join(part for part in (format_table(("what", "how much"), rows), curves, how) if part)
 
 
 def _describe_scores(scores: Scores) -> str:
@@ -178,18 +140,3 @@ def _describe_cloze(cloze: ClozeScores) -> str:
     table = format_table(("sentences", "number", "top 1", "top 5", "mean reciprocal rank"), rows)
     left_out = f" {cloze.not_scorable} sentences have no answer of one piece here, or are too long." if cloze.not_scorable else ""
     return f"albertkit's sentences with a gap (SHA-256 `{cloze.digest}`).{left_out}\n\n{table}"
-
-
-def _answer_bias_prompts(unmasker: FillMaskPipeline) -> str:
-    texts = [prompt.format(unmasker.tokenizer.mask_token) for prompt in _BIAS_PROMPTS]
-    rows = []
-    for text, answers in zip(texts, unmasker(texts), strict=True):
-        rows.append((text, ", ".join(f"`{answer['token_str'] or '▁'}`" for answer in answers)))
-    return format_table(("text", "five likeliest words"), rows)
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, which is how YAML writes them."""
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -22,7 +22,7 @@ from torch.distributed.rendezvous import rendezvous
 from torch.optim import Optimizer
 
 from albertkit.errors import TrainingError
-from albertkit.training.state import TrainerState
+from albertkit.training.state import RunState
 
 __all__ = ["PeerError", "Processes", "join_processes"]
 
@@ -86,7 +86,7 @@ class Processes:
         for parameter, total in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
             parameter.grad = total.view_as(parameter)
 
-    def share_start(self, model: nn.Module, optimizer: Optimizer, state: TrainerState) -> None:
+    def share_start(self, model: nn.Module, optimizer: Optimizer, state: RunState) -> None:
         """Give every process the main one's weights, moments and place, so that only that one needs the checkpoint's files.
 
         Args:

@@ -14,7 +14,7 @@ import torch
 from albertkit.config import AlbertConfig
 from albertkit.data.examples import PretrainingBatch
 
-__all__ = ["count_flops", "measure_matrix_rate"]
+__all__ = ["count_encoder_flops", "count_flops", "measure_matrix_rate"]
 
 
 def count_flops(config: AlbertConfig, batch: PretrainingBatch) -> int:
@@ -28,13 +28,24 @@ def count_flops(config: AlbertConfig, batch: PretrainingBatch) -> int:
         batch: Sequences end to end.
     """
     width, narrow = config.hidden_size, config.embedding_size
-    lengths = np.diff(batch.cu_seqlens).astype(np.int64)
-    tokens, sequences, predicted = len(batch.input_ids), len(lengths), int((batch.labels >= 0).sum())
+    lengths = np.diff(batch.cu_seqlens)
+    heads = int((batch.labels >= 0).sum()) * narrow * (width + config.vocab_size) + len(lengths) * width * (width + 2)
+    return count_encoder_flops(config, lengths) + 3 * 2 * heads
+
+
+def count_encoder_flops(config: AlbertConfig, lengths: np.ndarray) -> int:
+    """The encoder's part of :func:`count_flops`, beside which a head of few classes is nothing.
+
+    Args:
+        config: The model's.
+        lengths: ``[B]`` tokens of each sequence.
+    """
+    width = config.hidden_size
+    each = lengths.astype(np.int64)
     layers = config.num_hidden_layers * config.inner_group_num
-    linear = layers * (4 * width * width + 2 * width * config.intermediate_size) + narrow * width  # weights a token meets
-    attention = layers * 2 * width * int((lengths * lengths).sum())  # scores, and what they weigh
-    heads = predicted * narrow * (width + config.vocab_size) + sequences * width * (width + 2)
-    return 3 * 2 * (tokens * linear + attention + heads)
+    linear = layers * (4 * width * width + 2 * width * config.intermediate_size) + config.embedding_size * width  # a token's
+    attention = layers * 2 * width * int((each * each).sum())  # scores, and what they weigh
+    return 3 * 2 * (int(each.sum()) * linear + attention)
 
 
 def measure_matrix_rate(device: torch.device, dtype: torch.dtype) -> float:

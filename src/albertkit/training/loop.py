@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -22,7 +23,7 @@ from albertkit.training.distributed import Processes
 if sys.platform != "win32":
     import resource
 
-__all__ = ["StopRequest", "choose_device", "made_ahead", "peak_memory_bytes", "update"]
+__all__ = ["StopRequest", "choose_device", "made_ahead", "mix_seed", "peak_memory_bytes", "update"]
 
 Item = TypeVar("Item")
 _AHEAD = 4  # batches in waiting
@@ -66,6 +67,15 @@ def peak_memory_bytes(device: torch.device) -> int:
         return 0
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, kibibytes elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def mix_seed(*numbers: int) -> int:
+    """A seed for each step of each run and process.
+
+    Args:
+        numbers: Seed, step, rank and the like.
+    """
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def update(

@@ -14,7 +14,7 @@ from typing import Any, Self, TextIO
 from albertkit import optional
 from albertkit.errors import TrainingError
 from albertkit.files import new_file
-from albertkit.training.state import TrainerState
+from albertkit.training.state import RunState
 
 __all__ = ["Clock", "Log", "Progress", "Window", "describe_seconds"]
 
@@ -102,27 +102,20 @@ class Progress:
         self._terminal = self._stream.isatty()
         self._due = 0.0
 
-    def show(
-        self, step: int, *, loss: float, tokens_per_second: float, mfu: float, learning_rate: float, seconds_left: float
-    ) -> None:
+    def show(self, step: int, *figures: str, seconds_left: float) -> None:
         """Show how far the run is, if the last time is long enough ago.
 
         Args:
             step: Updates made.
-            loss: Mean of the last steps.
-            tokens_per_second: Real tokens, of the last steps.
-            mfu: Model FLOPs utilisation, of the last steps.
-            learning_rate: Of the last step.
+            figures: What to show of the last steps, such as ``loss 2.345``.
             seconds_left: Estimate to the end of the run.
         """
         now = time.monotonic()
         if now < self._due:
             return
         self._due = now + (_TERMINAL_SECONDS if self._terminal else _PIPE_SECONDS)
-        line = (
-            f"step {step:,}/{self.total_steps:,} ({step / self.total_steps:.1%})  loss {loss:.3f}"
-            f"  {tokens_per_second:,.0f} tokens/s (MFU {mfu:.0%})  lr {learning_rate:.2e}  {describe_seconds(seconds_left)} left"
-        )
+        begin = f"step {step:,}/{self.total_steps:,} ({step / self.total_steps:.1%})"
+        line = "  ".join((begin, *figures, f"{describe_seconds(seconds_left)} left"))
         self._stream.write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
         self._stream.flush()
 
@@ -164,7 +157,7 @@ class Window:
         mfu: The share of ``matrix_rate`` that these are.
     """
 
-    def __init__(self, state: TrainerState, matrix_rate: float) -> None:
+    def __init__(self, state: RunState, matrix_rate: float) -> None:
         self.tokens_per_second = self.tflops = self.mfu = 0.0
         self._state, self._matrix_rate = state, matrix_rate
         self._steps: list[Mapping[str, float]] = []

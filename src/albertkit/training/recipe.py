@@ -12,7 +12,7 @@ from typing import Any, Literal
 from albertkit.config import AlbertConfig
 from albertkit.data.options import DataRecipe, ExampleOptions
 from albertkit.errors import ConfigError
-from albertkit.training.settings import apply_override, build, check_keys, describe_fields, read_values, read_yaml
+from albertkit.training.settings import apply_override, build, check_keys, describe_fields, read_values, read_yaml, require
 
 __all__ = [
     "EvaluationRecipe",
@@ -46,12 +46,12 @@ class OptimizerRecipe:
     """Largest global norm of the gradient; null is no bound."""
 
     def __post_init__(self) -> None:
-        _require(self.learning_rate > 0, "learning_rate must be above 0", self.learning_rate)
-        _require(self.muon_rate > 0, "muon_rate must be above 0", self.muon_rate)
-        _require(self.weight_decay >= 0, "weight_decay must be at least 0", self.weight_decay)
-        _require(all(0 <= beta < 1 for beta in self.betas), "betas must be from 0 to below 1", self.betas)
-        _require(self.epsilon > 0, "epsilon must be above 0", self.epsilon)
-        _require(self.clip_norm is None or self.clip_norm > 0, "clip_norm must be above 0, or null", self.clip_norm)
+        require(self.learning_rate > 0, "learning_rate must be above 0", self.learning_rate)
+        require(self.muon_rate > 0, "muon_rate must be above 0", self.muon_rate)
+        require(self.weight_decay >= 0, "weight_decay must be at least 0", self.weight_decay)
+        require(all(0 <= beta < 1 for beta in self.betas), "betas must be from 0 to below 1", self.betas)
+        require(self.epsilon > 0, "epsilon must be above 0", self.epsilon)
+        require(self.clip_norm is None or self.clip_norm > 0, "clip_norm must be above 0, or null", self.clip_norm)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,15 +101,15 @@ class ScheduleRecipe:
     negative step counts from the end."""
 
     def __post_init__(self) -> None:
-        _require(self.total_steps >= 1, "total_steps must be at least 1", self.total_steps)
-        _require(0 <= self.warmup_steps < self.total_steps, "warmup_steps must be below total_steps", self.warmup_steps)
+        require(self.total_steps >= 1, "total_steps must be at least 1", self.total_steps)
+        require(0 <= self.warmup_steps < self.total_steps, "warmup_steps must be below total_steps", self.warmup_steps)
         falls = self.decay == "trapezoid"
-        _require(falls == (self.decay_steps > 0), "decay_steps must be above 0 for trapezoid, and only there", self.decay_steps)
+        require(falls == (self.decay_steps > 0), "decay_steps must be above 0 for trapezoid, and only there", self.decay_steps)
         room = self.total_steps - self.warmup_steps
-        _require(self.decay_steps <= room, "warmup_steps and decay_steps must fit into total_steps", self.decay_steps)
+        require(self.decay_steps <= room, "warmup_steps and decay_steps must fit into total_steps", self.decay_steps)
         begins = [_count_from_start(stage, self.total_steps) for stage in self.stages]
         rise = all(first < second for first, second in pairwise([-1, *begins, self.total_steps]))
-        _require(rise, "stages must begin one after the other within total_steps", [stage.from_step for stage in self.stages])
+        require(rise, "stages must begin one after the other within total_steps", [stage.from_step for stage in self.stages])
 
     def stage_at(self, step: int, total_steps: int) -> int:
         """Number of the stage of an update, from 1; 0 before the first.
@@ -160,7 +160,7 @@ class TrainingRecipe:
     early enough to reach 0 by then; the other schedules stay as planned."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             (self.examples_per_batch is None) != (self.tokens_per_batch is None),
             "one of examples_per_batch and tokens_per_batch must be given",
             f"{self.examples_per_batch} and {self.tokens_per_batch}",
@@ -170,9 +170,9 @@ class TrainingRecipe:
             "save_every_steps", "keep_checkpoints",
         ):  # fmt: skip
             value = getattr(self, name)
-            _require(value is None or value >= 1, f"{name} must be at least 1", value)
-        _require(self.max_hours is None or self.max_hours > 0, "max_hours must be above 0, or null", self.max_hours)
-        _require(0 <= self.seed < 2**32, "seed must be from 0 to 4294967295", self.seed)
+            require(value is None or value >= 1, f"{name} must be at least 1", value)
+        require(self.max_hours is None or self.max_hours > 0, "max_hours must be above 0, or null", self.max_hours)
+        require(0 <= self.seed < 2**32, "seed must be from 0 to 4294967295", self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +192,7 @@ class EvaluationRecipe:
 
     def __post_init__(self) -> None:
         for name in ("num_examples", "tokens_per_batch"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
+            require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
 
     @property
     def examples(self) -> ExampleOptions:
@@ -228,7 +228,7 @@ class Recipe:
     def __post_init__(self) -> None:
         stages = [self.examples_of_stage(number) for number in range(len(self.schedule.stages) + 1)]
         longest = max(self.evaluation.max_seq_length, *(examples.max_seq_length for examples in stages))
-        _require(
+        require(
             longest <= self.model.max_position_embeddings,
             "max_seq_length of examples, stages and evaluation must fit into the model's max_position_embeddings",
             f"{longest} and {self.model.max_position_embeddings}",
@@ -283,10 +283,10 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     names = [section.name for section in dataclasses.fields(Recipe)]
     check_keys(content, names, str(path))
     for name in ("data", "output", "model", "schedule", "training"):
-        _require(content.get(name) is not None, f"{path} must give {name}", "nothing")
-    _require(isinstance(content["output"], str), f"{path}, output must be the path of a directory", repr(content["output"]))
+        require(content.get(name) is not None, f"{path} must give {name}", "nothing")
+    require(isinstance(content["output"], str), f"{path}, output must be the path of a directory", repr(content["output"]))
     init_from = content.get("init_from")
-    _require(init_from is None or isinstance(init_from, str), f"{path}, init_from must be text or null", repr(init_from))
+    require(init_from is None or isinstance(init_from, str), f"{path}, init_from must be text or null", repr(init_from))
     content["examples"] = _fill_in_preset(content.get("examples"), f"{path}, section examples")
     sections = {name: build(kind, content.get(name), f"{path}, section {name}") for name, kind in _SECTIONS.items()}
     model = _read_model(content["model"], f"{path}, section model")
@@ -307,7 +307,7 @@ def _fill_in_preset(values: Any, where: str) -> Any:
         return values
     given = dict(values)
     name = given.pop("preset")
-    _require(name in _PRESETS, f"{where}, preset must be one of {', '.join(_PRESETS)}", repr(name))
+    require(name in _PRESETS, f"{where}, preset must be one of {', '.join(_PRESETS)}", repr(name))
     return dataclasses.asdict(_PRESETS[name]()) | given
 
 
@@ -325,8 +325,3 @@ def _read_model(values: Any, where: str) -> AlbertConfig:
 
 def _count_from_start(stage: StageRecipe, total_steps: int) -> int:
     return stage.from_step + total_steps * (stage.from_step < 0)
-
-
-def _require(holds: bool, rule: str, received: object) -> None:
-    if not holds:
-        raise ConfigError(rule, received=received)

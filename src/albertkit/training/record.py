@@ -11,8 +11,8 @@ from typing import Self
 import torch
 
 from albertkit.optional import is_installed
-from albertkit.training.card import CURVES_FILE, write_card
-from albertkit.training.curves import draw_curves
+from albertkit.training.card import write_card
+from albertkit.training.curves import CURVES_FILE, draw_curves
 from albertkit.training.evaluation import Scores, evaluate
 from albertkit.training.flops import measure_matrix_rate
 from albertkit.training.loop import peak_memory_bytes
@@ -63,10 +63,9 @@ class Record:
         self._progress.total_steps = state.total_steps
         self._progress.show(
             state.step,
-            loss=values["loss"],
-            tokens_per_second=window.tokens_per_second,
-            mfu=window.mfu,
-            learning_rate=values["learning_rate"],
+            f"loss {values['loss']:.3f}",
+            f"{window.tokens_per_second:,.0f} tokens/s (MFU {window.mfu:.0%})",
+            f"lr {values['learning_rate']:.2e}",
             seconds_left=(state.total_steps - state.step) * state.seconds / state.step,
         )
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -24,7 +23,7 @@ from albertkit.training.distributed import Processes
 from albertkit.training.evaluation import held_out_batches
 from albertkit.training.flops import count_flops
 from albertkit.training.fused import fuse
-from albertkit.training.loop import choose_device, update
+from albertkit.training.loop import choose_device, mix_seed, update
 from albertkit.training.monitoring import Clock
 from albertkit.training.recipe import Recipe
 from albertkit.training.stages import StagedBatches
@@ -147,7 +146,7 @@ class Run:
         """
         state, schedule, processes = self.state, self.recipe.schedule, self.processes
         # Dropout is a pure function of seed, step and process; for the main one, NumPy ignores the last 0.
-        torch.manual_seed(_mix(self.recipe.training.seed, state.step, processes.rank))
+        torch.manual_seed(mix_seed(self.recipe.training.seed, state.step, processes.rank))
         rate = learning_rate_at(
             state.step,
             peak=self.recipe.optimizer.learning_rate,
@@ -217,7 +216,7 @@ def _take_up(
     """The state and origin of a run that resumes or starts, the model and the optimiser filled to match."""
     output = Path(recipe.output)
     remove_unfinished(output)
-    if resume and (checkpoint := find_newest(output)) is not None:
+    if resume and (checkpoint := find_newest(output, TrainerState)) is not None:
         check_same(recipe, checkpoint.recipe, stage=checkpoint.state.stage, checkpoint=checkpoint.directory)
         checkpoint.restore(model, optimizer)
         if checkpoint.recipe["schedule"]["total_steps"] != recipe.schedule.total_steps:
@@ -226,8 +225,3 @@ def _take_up(
     if recipe.init_from is not None:
         return state, load_initial_weights(model, recipe.init_from, Path(recipe.data.output))
     return state, "new"
-
-
-def _mix(*numbers: int) -> int:
-    """A seed for each step of each run and process."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

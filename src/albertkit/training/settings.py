@@ -17,7 +17,7 @@ from jsonargparse import ArgumentParser
 
 from albertkit.errors import ConfigError, suggest
 
-__all__ = ["apply_override", "build", "check_keys", "describe_fields", "read_values", "read_yaml"]
+__all__ = ["apply_override", "build", "check_keys", "describe_fields", "read_values", "read_yaml", "require"]
 
 Settings = TypeVar("Settings")
 
@@ -58,7 +58,9 @@ def apply_override(content: dict[str, Any], override: str) -> None:
         raise ConfigError("an override must read section.key=value", received=override)
     target = content
     for section in sections:
-        target = target.setdefault(section, {})
+        if target.get(section) is None:  # null in the file: a section that is not there
+            target[section] = {}
+        target = target[section]
         if not isinstance(target, dict):
             raise ConfigError(f"{section} must be a section with keys of its own", received=_describe(target))
     try:
@@ -143,12 +145,31 @@ def describe_fields(kind: type[Any]) -> dict[str, str]:
     hints = typing.get_type_hints(kind)
     found: dict[str, str] = {}
     for field in dataclasses.fields(kind):
-        if dataclasses.is_dataclass(hints[field.name]):
-            inner = describe_fields(hints[field.name])
+        section = _find_section(hints[field.name])
+        if section is not None:
+            inner = describe_fields(section)
             found |= {f"{field.name}.{key}": text for key, text in inner.items()}
         else:
             found[field.name] = texts.get(field.name, "")
     return found
+
+
+def require(holds: bool, rule: str, received: object) -> None:
+    """Raise :class:`ConfigError` unless a rule holds.
+
+    Args:
+        holds: Whether it does.
+        rule: What must hold.
+        received: What came instead.
+    """
+    if not holds:
+        raise ConfigError(rule, received=received)
+
+
+def _find_section(hint: Any) -> type[Any] | None:
+    """The dataclass of a field that is a section, be it one that may be null."""
+    kinds = [kind for kind in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(kind)]
+    return kinds[0] if kinds and typing.get_origin(hint) is not list else None  # type: ignore[return-value]
 
 
 def _read_value(hint: Any, value: Any, where: str) -> Any:

@@ -17,10 +17,10 @@ import json
 import re
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -33,47 +33,57 @@ from albertkit.files import new_directory
 from albertkit.models.torch import AlbertPreTrainedModel
 
 __all__ = [
-    "Checkpoint", "TrainerState", "checkpoint_path", "find_newest", "list_checkpoints", "remove_unfinished", "save_checkpoint",
-    "save_model",
+    "Checkpoint", "RunState", "TrainerState", "checkpoint_path", "find_newest", "list_checkpoints", "remove_unfinished",
+    "save_checkpoint", "save_model",
 ]  # fmt: skip
 
 OPTIMIZER_FILE = "optimizer.safetensors"
 STATE_FILE = "trainer.json"
 SCORES_FILE = "scores.json"
 MANIFEST_FILE = "manifest.json"
+TRAINED_FILE = "trained.safetensors"
 _PREFIX = "checkpoint-"
 _UNFINISHED = re.compile(r"\.(?P<name>.+?)(?P<old>\.old)?\.[0-9a-f]{8}")
 
 
 @dataclass
-class TrainerState:
-    """Where a run stands."""
+class RunState:
+    """Where any run stands."""
 
     total_steps: int
     """Updates of the whole run; lowered once if the clock makes a trapezoid fall early."""
     step: int = 0
     """Updates made."""
-    stage: int = 0
-    """The stage of the schedule, from 1; 0 before the first."""
-    next_example: int = 0
-    """Examples of the stage's stream that have been used."""
     tokens: int = 0
     """Tokens trained on, special ones included."""
     flops: int = 0
     """Floating-point operations of the model (:func:`albertkit.training.flops.count_flops`)."""
     seconds: float = 0.0
     """Wall-clock time of training, over all resumed parts."""
+
+
+@dataclass
+class TrainerState(RunState):
+    """Where a pre-training run stands."""
+
+    stage: int = 0
+    """The stage of the schedule, from 1; 0 before the first."""
+    next_example: int = 0
+    """Examples of the stage's stream that have been used."""
     best_loss: float | None = None
     """Lowest masked-LM loss of the evaluations so far."""
 
 
+State = TypeVar("State", bound=RunState)
+
+
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Generic[State]):
     """A checkpoint whose files are as they were written."""
 
     directory: Path
     """Where it is."""
-    state: TrainerState
+    state: State
     """Where the run stood."""
     recipe: dict[str, Any]
     """The recipe of the run, as plain values."""
@@ -88,9 +98,11 @@ class Checkpoint:
         Raises:
             CheckpointError: If a file is damaged or does not fit the model.
         """
-        loaded = type(model).from_pretrained(self.directory)
-        model.load_state_dict(loaded.state_dict())
         parameters = model.named_by_contract()
+        if (self.directory / TRAINED_FILE).exists():
+            _put(read_tensors(self.directory / TRAINED_FILE).tensors, parameters, self.directory)
+        else:
+            model.load_state_dict(type(model).from_pretrained(self.directory).state_dict())
         for key, values in read_tensors(self.directory / OPTIMIZER_FILE).tensors.items():
             kind, _, name = key.partition(".")
             if name not in parameters:
@@ -106,7 +118,7 @@ def save_checkpoint(
     *,
     model: AlbertPreTrainedModel,
     optimizer: Optimizer,
-    state: TrainerState,
+    state: RunState,
     recipe: Mapping[str, Any],
     tokenizer: Path,
     keep: int,
@@ -115,7 +127,7 @@ def save_checkpoint(
 
     Args:
         output: The run's directory.
-        model: Weights to keep.
+        model: Weights to keep; of a model with adapters, those that are trained.
         optimizer: Moments to keep.
         state: Where the run stands.
         recipe: Plain values, kept with it.
@@ -131,7 +143,7 @@ def save_checkpoint(
     directory = checkpoint_path(output, state.step)
     try:
         with new_directory(directory) as temporary:
-            model.save_pretrained(temporary)
+            _write_weights(temporary, model)
             _copy_files(tokenizer, temporary)
             write_tensors(temporary / OPTIMIZER_FILE, _moments(model.named_by_contract(), optimizer))
             text = json.dumps({"state": asdict(state), "recipe": recipe}, indent=2, ensure_ascii=False)
@@ -145,7 +157,14 @@ def save_checkpoint(
     return directory
 
 
-def save_model(directory: Path, model: AlbertPreTrainedModel, tokenizer: Path, *, scores: Mapping[str, Any]) -> None:
+def save_model(
+    directory: Path,
+    model: AlbertPreTrainedModel,
+    tokenizer: Path,
+    *,
+    scores: Mapping[str, Any],
+    write_more: Callable[[Path], object] | None = None,
+) -> None:
     """Write a model with its tokenizer as Hugging Face lays them out; the directory appears whole or not at all.
 
     Args:
@@ -153,6 +172,7 @@ def save_model(directory: Path, model: AlbertPreTrainedModel, tokenizer: Path, *
         model: The model.
         tokenizer: Folder of the tokenizer's files.
         scores: Its step and the evaluation's numbers, written to ``scores.json``.
+        write_more: Called with the unfinished directory, to add files of its own.
 
     Raises:
         CheckpointError: If the disk is full or cannot be written.
@@ -162,6 +182,8 @@ def save_model(directory: Path, model: AlbertPreTrainedModel, tokenizer: Path, *
             model.save_pretrained(temporary)
             _copy_files(tokenizer, temporary)
             (temporary / SCORES_FILE).write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+            if write_more is not None:
+                write_more(temporary)
     except OSError as error:
         raise _unwritable(directory, error) from None
 
@@ -203,11 +225,12 @@ def remove_unfinished(output: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def find_newest(output: Path) -> Checkpoint | None:
+def find_newest(output: Path, kind: type[State]) -> Checkpoint[State] | None:
     """The newest checkpoint whose files are whole.
 
     Args:
         output: The run's directory.
+        kind: Of the run's state.
 
     Returns:
         ``None`` if there is no checkpoint at all.
@@ -221,7 +244,7 @@ def find_newest(output: Path) -> Checkpoint | None:
     directories = list_checkpoints(output)
     for directory in reversed(directories):
         try:
-            return _open(directory)
+            return _open(directory, kind)
         except AlbertError as error:
             warnings.warn(f"{error} The one before it is tried.", stacklevel=2)
     if directories:
@@ -233,14 +256,14 @@ def find_newest(output: Path) -> Checkpoint | None:
     return None
 
 
-def _open(directory: Path) -> Checkpoint:
+def _open(directory: Path, kind: type[State]) -> Checkpoint[State]:
     """Check every file against the manifest and read the state."""
     try:
         digests = json.loads((directory / MANIFEST_FILE).read_text(encoding="utf-8"))
         damaged = [name for name, digest in digests.items() if _digest(directory / name) != digest]
         if not damaged:
             content = json.loads((directory / STATE_FILE).read_text(encoding="utf-8"))
-            return Checkpoint(directory, TrainerState(**content["state"]), content["recipe"])
+            return Checkpoint(directory, kind(**content["state"]), content["recipe"])
         reason = f"{', '.join(damaged)} was changed since"
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         reason = str(error)
@@ -254,6 +277,24 @@ def _moments(parameters: Mapping[str, nn.Parameter], optimizer: Optimizer) -> di
         for name, parameter in parameters.items()
         for kind, tensor in optimizer.state[parameter].items()
     }
+
+
+def _write_weights(directory: Path, model: AlbertPreTrainedModel) -> None:
+    """The model; of one that has more parameters than its contract, such as adapters, what is trained."""
+    parameters = model.named_by_contract()
+    if len(parameters) == len(model.contract):
+        model.save_pretrained(directory)
+        return
+    trained = {name: tensor.detach().cpu().numpy() for name, tensor in parameters.items() if tensor.requires_grad}
+    write_tensors(directory / TRAINED_FILE, trained)
+
+
+@torch.no_grad()
+def _put(values: Mapping[str, np.ndarray], parameters: Mapping[str, nn.Parameter], directory: Path) -> None:
+    for name, array in values.items():
+        if name not in parameters or parameters[name].shape != array.shape:
+            raise CheckpointError("a checkpoint must hold parameters of the model", received=f"{name} in {directory}")
+        parameters[name].copy_(torch.from_numpy(np.array(array)))
 
 
 def _copy_files(source: Path, target: Path) -> None:

@@ -11,7 +11,7 @@ from albertkit.errors import InputError
 from albertkit.tokenization import AlbertTokenizer
 from albertkit.tokenization.truncation import list_windows
 
-__all__ = ["Passage", "Window", "cut_windows", "place_tokens", "read_passages"]
+__all__ = ["Passage", "Window", "cut_windows", "find_best_context", "place_tokens", "read_passages"]
 
 _DEFAULT_STRIDE = 128
 
@@ -148,3 +148,26 @@ def cut_windows(
         types = tokenizer.create_token_type_ids_from_sequences(question, part)
         windows.append(Window(passage, first, row, types, len(row) - len(part) - 1))
     return windows
+
+
+def find_best_context(windows: Sequence[Window]) -> list[np.ndarray]:
+    """Where each window of a passage shows more around a token than every other one does (Google's ``token_is_max_context``).
+
+    A window's context of a token is the smaller of the numbers of tokens left and right of it; longer windows win a tie, then
+    earlier ones.
+
+    Args:
+        windows: All windows of one passage.
+
+    Returns:
+        For each window ``[tokens of its part]`` bool; every token of the passage is true in one window.
+    """
+    if len(windows) == 1:
+        return [np.ones(windows[0].part.stop - windows[0].start, bool)]
+    spans = [(window.first, window.first + window.part.stop - window.start) for window in windows]
+    context = np.full((len(spans), max(stop for _first, stop in spans)), -1.0)
+    for row, (first, stop) in zip(context, spans, strict=True):
+        places = np.arange(stop - first)
+        row[first:stop] = np.minimum(places, places[::-1]) + 0.01 * (stop - first)
+    best = context.argmax(axis=0)
+    return [best[first:stop] == number for number, (first, stop) in enumerate(spans)]
