@@ -39,6 +39,9 @@ def plan(script: str, arguments: argparse.Namespace) -> list[str] | str:
         return [*([str(arguments.prepared)] if arguments.prepared else []), *results]
     if script == "quality":
         return [str(arguments.prepared), *results] if arguments.prepared else "needs --prepared, a folder of albertkit prepare"
+    if script in ("tasks", "trainer"):
+        has_data = (arguments.data / "glue").is_dir()
+        return ["--data", str(arguments.data), *results] if has_data else f"needs GLUE, SQuAD and others in {arguments.data}"
     if script == "precision":
         data = arguments.data
         return ["--data", str(data), *output] if (data / "glue").is_dir() else f"needs SST-2 and Wikipedia in {data}"

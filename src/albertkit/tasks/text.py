@@ -273,7 +273,8 @@ def require_answers(examples: Sequence[Example], answers: Sequence[object | None
     """
     for example, answer in zip(examples, answers, strict=True):
         if answer is None:
-            raise DataError("examples must have right answers", received=f"none in {example.place}")
+            fix = "a table has them in its column label, or in the one that columns.label names"
+            raise DataError("examples must have right answers", received=f"none in {example.place}", fix=fix)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
