@@ -78,6 +78,15 @@ def test_a_named_task_takes_its_labels_in_the_order_of_the_model(tmp_path, capsy
     capsys.readouterr()
 
 
+def test_labels_of_other_names_are_taken_by_their_numbers_and_told(tmp_path, capsys):
+    (tmp_path / "dev.tsv").write_text("sentence\tlabel\nthe cat\t1\nhe\t0\n")
+    config = tiny_config(id2label={0: "NEGATIVE", 1: "POSITIVE"})
+    model = save_tiny_checkpoint(tmp_path / "model", "AlbertForSequenceClassification", config)
+    with pytest.warns(UserWarning, match="not those of sst-2; taken by their numbers: NEGATIVE as 0, POSITIVE as 1"):
+        assert run("--model", model, "--task", "sst-2", "--data", tmp_path / "dev.tsv") == 0
+    assert "accuracy" in capsys.readouterr().out
+
+
 def test_the_head_of_three_parts_is_found_in_the_model(tmp_path, capsys):
     model = save_tiny_checkpoint(tmp_path / "model", "AlbertForQuestionAnsweringWithAnswerability")
     (tmp_path / "dev.tsv").write_text("question\tcontext\tanswers\nthe cat?\the sat on the cat\tthe cat\nhe?\tparis\t\n")

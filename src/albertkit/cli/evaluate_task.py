@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import warnings
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -116,6 +117,9 @@ def _open_task(arguments: Namespace, config: AlbertConfig, columns: Mapping[str,
     labels = tuple(label for _number, label in sorted((config.id2label or {}).items()))
     if has_labels and (task.labels is None or sorted(task.labels) == sorted(labels)):
         return replace(task, labels=labels)
+    if has_labels and len(task.labels or ()) == len(labels) and labels[0] != "LABEL_0":
+        pairs = ", ".join(f"{theirs} as {ours}" for theirs, ours in zip(labels, task.labels or (), strict=True))
+        warnings.warn(f"the model's labels are not those of {task.name}; taken by their numbers: {pairs}.", stacklevel=2)
     return task
 
 
