@@ -101,7 +101,7 @@ def _find_task(arguments: Namespace, config: AlbertConfig) -> Task[Any]:
         if saved is None:
             received = f"{arguments.model}, which has no {TASK_FILE}"
             raise InputError("it must be known what a model was fine-tuned for", received=received, fix="name it with --task")
-        task = replace(saved, columns=columns) if columns else saved  # type: ignore[call-arg]
+        task = replace(saved, columns=columns) if columns else saved
     return replace(task, max_seq_length=min(task.max_seq_length, config.max_position_embeddings))
 
 

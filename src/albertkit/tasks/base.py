@@ -112,6 +112,8 @@ class Task(ABC, Generic[E]):
     """Most tokens of a row."""
     labels: tuple[str, ...] | None = None
     """Names of the classes by number; ``None`` until :meth:`with_labels_of`, or where there are none."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What a column of one's own table holds (``text``, ``label``, ``question`` …) → its name there, where that is another."""
 
     @property
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,6 @@ class ChoiceTask(Task[ChoiceExample]):
     race_utils.py).
     """
 
-    columns: Mapping[str, str] = field(default_factory=dict)
-    """``id``, ``context``, ``question``, ``choices``, ``label`` → the table's column for it, where it has another name."""
     max_question_length: int = 128
     """Most tokens of question and choice together; half of a row where that has no room for so many."""
 

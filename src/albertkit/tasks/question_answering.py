@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,6 @@ class QuestionAnsweringTask(Task[QuestionExample]):
     """
 
     max_seq_length: int = 384
-    columns: Mapping[str, str] = field(default_factory=dict)
-    """Field → column of a table, where they differ."""
     doc_stride: int | None = None
     """Tokens that a window shares with the one before (not Google's step from one window to the next); ``None``: 128, or less
     where windows are too short for it."""

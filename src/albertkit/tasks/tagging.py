@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,6 @@ class TaggingTask(Task[TaggedExample]):
     Raises:
         InputError: If rows have hardly room for a word.
     """
-
-    columns: Mapping[str, str] = field(default_factory=dict)
-    """``id``, ``words``, ``tags`` → the table's column for it, where it has another name."""
 
     def __post_init__(self) -> None:
         if self.max_seq_length < 8:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,8 +48,6 @@ class TextTask(Task[TextExample]):
 
     problem: Problem = "single_label_classification"
     """What is decided."""
-    columns: Mapping[str, str] = field(default_factory=dict)
-    """``id``, ``text``, ``text_pair``, ``label`` → the table's column for it, where it has another name."""
 
     @property
     def head(self) -> Head:
