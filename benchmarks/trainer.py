@@ -44,8 +44,8 @@ class Case:
 
 
 CASES = {
-    "sst-2": Case("SST-2", "glue/SST-2/train.tsv.xz", "glue/SST-2/dev.tsv.xz", 2e-4, 32, 400),
-    "squad": Case("TyDiQA, English", "squad/tydiqa-goldp.en.train.json.xz", None, 3e-4, 16, 120),
+    "sst-2": Case("SST-2", "glue/SST-2/train.tsv.xz", "glue/SST-2/dev.tsv.xz", 2e-4, 32, 250),
+    "squad": Case("TyDiQA, English", "squad/tydiqa-goldp.en.train.json.xz", None, 3e-4, 16, 60),
 }
 
 
