@@ -47,7 +47,7 @@ class Run:
 
 
 RUNS = (
-    Run("SST-2", "sst-2", "glue/SST-2/train.tsv.xz", "glue/SST-2/dev.tsv.xz", 2e-4, 1),
+    Run("SST-2", "sst-2", "glue/SST-2/train.tsv.xz", "glue/SST-2/dev.tsv.xz", 3e-4, 1, 64),
     Run("CoLA", "cola", "glue/CoLA/train.tsv.xz", "glue/CoLA/dev.tsv.xz", 2e-4, 3),
     Run("RTE", "rte", "glue/RTE/train.tsv.xz", "glue/RTE/dev.tsv.xz", 1e-4, 2),
     Run("MRPC", "mrpc", "glue/MRPC/msr_paraphrase_train.txt.xz", "glue/MRPC/msr_paraphrase_test.txt.xz", 2e-4, 2),
