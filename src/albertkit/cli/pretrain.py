@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from albertkit.cli.recipe_arguments import add_recipe_arguments, read_recipe_arguments
+from albertkit.cli.training_command import run_training
 
 if TYPE_CHECKING:
     from albertkit.training.pretraining import Outcome
+    from albertkit.training.recipe import Recipe
 
 __all__ = ["add_arguments", "run"]
 
@@ -23,45 +23,31 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Run the command and return its exit status; that of a run stopped by a signal is 128 and the signal's number.
+    """Run the command and return its exit status, see :func:`~albertkit.cli.training_command.run_training`."""
+    return run_training(lambda: _read(arguments), lambda recipe: _train(recipe, resume=arguments.resume), _describe)
 
-    Of several processes that ``torchrun`` has started, one speaks.
-    """
+
+def _read(arguments: Namespace) -> Recipe:
+    """The recipe, whose data must be prepared."""
     from albertkit.data.shards import MANIFEST_FILE
-    from albertkit.errors import AlbertError, DataError
+    from albertkit.errors import DataError
 
-    try:
-        recipe = read_recipe_arguments(arguments)
-        if not (Path(recipe.data.output) / MANIFEST_FILE).is_file():
-            raise DataError(
-                "the recipe's data must be prepared first",
-                received=f"{recipe.data.output}, which has no {MANIFEST_FILE}",
-                fix=f"run: albertkit prepare {arguments.recipe}",
-            )
-    except AlbertError:
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            raise
-        return 1  # the first process of this host says it
-    from albertkit.training.distributed import PeerError
+    recipe = read_recipe_arguments(arguments)
+    if not (Path(recipe.data.output) / MANIFEST_FILE).is_file():
+        raise DataError(
+            "the recipe's data must be prepared first",
+            received=f"{recipe.data.output}, which has no {MANIFEST_FILE}",
+            fix=f"run: albertkit prepare {arguments.recipe}",
+        )
+    return recipe
+
+
+def _train(recipe: Recipe, *, resume: bool) -> Outcome:
     from albertkit.training.pretraining import pretrain
 
-    try:
-        outcome = pretrain(recipe, resume=arguments.resume)
-    except PeerError:
-        return 1
-    if outcome.is_main:
-        _tell(outcome)
-    return 0 if outcome.stopped_by is None else 128 + outcome.stopped_by
+    return pretrain(recipe, resume=resume)
 
 
-def _tell(outcome: Outcome) -> None:
-    """How the run ended, in one line."""
+def _describe(outcome: Outcome) -> str:
     state = outcome.state
-    if outcome.stopped_by is None:
-        print(f"trained {state.step:,} steps, {state.tokens:,} tokens; the model is in {outcome.directory}")
-        return
-    print(
-        f"albertkit: stopped by {outcome.stopped_by.name} after step {state.step:,}; saved in {outcome.directory}."
-        " To go on, run the same command with --resume.",
-        file=sys.stderr,
-    )
+    return f"trained {state.step:,} steps, {state.tokens:,} tokens; the model is in {outcome.directory}"

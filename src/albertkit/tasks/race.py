@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,7 +10,7 @@ from typing import Any
 
 from albertkit.errors import DataError
 from albertkit.tasks.choice import LETTERS, ChoiceExample, ChoiceTask, check_choices
-from albertkit.tasks.tables import HUB_PREFIX, Row, list_of, read_lines, read_rows
+from albertkit.tasks.tables import HUB_PREFIX, Row, list_of, read_lines, read_object, read_rows
 
 __all__ = ["RaceTask", "SwagTask"]
 
@@ -74,13 +73,7 @@ def _gather(name: str, rows: Sequence[Row]) -> Row:
 
 def _read_file(path: Path) -> Row:
     text = "\n".join(line for _, line in read_lines(path))
-    try:
-        passage = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError("a file of RACE must hold a JSON object", received=f"{path} ({error})") from None
-    if not isinstance(passage, dict):
-        raise DataError("a file of RACE must hold a JSON object", received=f"{path}: {text:.60}")
-    return Row(str(path), passage)
+    return read_object(text, str(path), "a file of RACE must hold a JSON object")
 
 
 def _read_questions(row: Row) -> Iterator[ChoiceExample]:

@@ -26,6 +26,7 @@ __all__ = [
     "check_examples",
     "list_of",
     "read_lines",
+    "read_object",
     "read_rows",
     "read_separated",
 ]
@@ -178,6 +179,26 @@ def read_separated(
         yield Row(place, dict(zip(header, cells, strict=True)))
 
 
+def read_object(text: str, place: str, rule: str) -> Row:
+    """A row from a JSON object.
+
+    Args:
+        text: Of the object.
+        place: Where it stands.
+        rule: What it breaks if it is none, for the message.
+
+    Raises:
+        DataError: If it is none.
+    """
+    try:
+        cells = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(rule, received=f"{place} ({error})") from None
+    if not isinstance(cells, dict):
+        raise DataError(rule, received=f"{place}: {text:.60}")
+    return Row(place, cells)
+
+
 def list_of(value: Any, place: str) -> list[Any]:
     """The parts of a cell: a list, a JSON list, or texts between ``|``; an empty cell has none.
 
@@ -250,14 +271,7 @@ def _read_json_lines(path: Path) -> Iterator[Row]:
     for number, line in read_lines(path):
         if not line.strip():
             continue
-        place = f"{path}, line {number}"
-        try:
-            cells = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError("every line must be a JSON object", received=f"{place} ({error})") from None
-        if not isinstance(cells, dict):
-            raise DataError("every line must be a JSON object", received=f"{place}: {line:.60}")
-        yield Row(place, cells)
+        yield read_object(line, f"{path}, line {number}", "every line must be a JSON object")
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
