@@ -30,8 +30,8 @@ FLAGS = {
     "prepare": RECIPE.strip(),
     "pretrain": "--resume" + RECIPE,
     "finetune": "--resume RECIPE.yaml --task --model --output",
-    "evaluate": "--model --cloze --json --data --task --columns --engine=auto|numpy|torch|onnx --device"
-    " --dtype=float32|bfloat16|float16|int8|auto --output RECIPE.yaml --init-from",
+    "evaluate": "--model --cloze --json --data --task --columns --revision --allow-pickle --engine=auto|numpy|torch|onnx --device"
+    " --dtype=float32|bfloat16|float16|int8|auto --token-budget --output RECIPE.yaml --init-from",
     "export": "MODEL DIRECTORY --format=onnx|torch --architecture --int8 --texts --min-agreement --max-accuracy-loss --revision"
     " --allow-pickle --json",
     "info": "MODEL --revision --allow-pickle --json",

@@ -128,6 +128,10 @@ def test_a_run_that_broke_off_and_resumed_is_the_same_to_the_bit(
         finetune(recipe)
     with pytest.raises(ConfigError, match=r"optimizer.learning_rate of a resumed run"):
         finetune(make_recipe(output=tmp_path / "broken", optimizer__learning_rate=1.0, **changes), resume=True)
+    with monkeypatch.context() as patch, pytest.raises(TrainingError, match="examples of a resumed run must be as at its start"):
+        patch.setitem(LINES, "text-classification", [*LINES["text-classification"][1:], LINES["text-classification"][0]])
+        finetune(make_recipe(output=tmp_path / "broken", **changes), resume=True)
+    make_recipe()  # the file as it was
     resumed = finetune(recipe, resume=True)
     first, second = (read_model(outcome.directory) for outcome in (whole, resumed))
     assert all(np.array_equal(first[name], second[name]) for name in first)
@@ -149,6 +153,13 @@ def test_several_seeds_make_runs_of_their_own_and_one_final_model(make_recipe: M
     assert all(np.array_equal(v, read_model(output / "seed-7" / "final")[n]) for n, v in read_model(alone.directory).items())
     again = finetune(make_recipe(training__seeds=[3, 7]), resume=True)
     assert again.scores == outcome.scores
+
+
+def test_parameters_are_counted_once_with_adapters_too(make_recipe: MakeRecipe, tmp_path: Path) -> None:
+    plain = load(make_recipe(), tmp_path / "plain").num_parameters
+    run = load(make_recipe(lora="{rank: 2}"), tmp_path / "adapted")
+    adapters = sum(parameter.numel() for name, parameter in run.model.named_parameters() if "lora_" in name)
+    assert run.num_parameters == plain + adapters
 
 
 @pytest.mark.slow

@@ -111,7 +111,7 @@ def _choose_engine(arguments: Namespace) -> str:
         arguments.device,
         arguments.dtype,
         installed=find_installed(),
-        is_torch_loaded=False,
+        loaded=(),
         is_only_exported=is_only_exported(model),
     ).engine
 

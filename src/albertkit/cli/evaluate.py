@@ -78,7 +78,11 @@ def _check_words(arguments: Namespace) -> None:
     if not has_data:
         for name, default in TASK_FLAGS.items():
             if getattr(arguments, name) != default:
-                raise InputError(f"--{name} goes with --data", received="no --data", fix="name a file of examples with --data")
+                raise InputError(
+                    f"--{name.replace('_', '-')} goes with --data",
+                    received="no --data",
+                    fix="name a file of examples with --data",
+                )
     elif has_recipe or arguments.cloze is not None:
         received = "a recipe" if has_recipe else "--cloze or --no-cloze"
         raise InputError("--data goes with neither a recipe nor the cloze test", received=received, fix="run the command twice")

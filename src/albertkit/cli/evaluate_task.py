@@ -13,7 +13,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from albertkit.cli.model_arguments import add_engine_arguments
+from albertkit.cli.model_arguments import add_engine_arguments, add_source_arguments
+from albertkit.hub import Source
 
 if TYPE_CHECKING:
     from albertkit.config import AlbertConfig
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["TASK_FLAGS", "add_task_arguments", "run_task"]
 
-TASK_FLAGS: dict[str, Any] = {"task": None, "columns": [], "engine": "auto", "device": None, "dtype": None}
+TASK_FLAGS: dict[str, Any] = {
+    "task": None, "columns": [], "revision": None, "allow_pickle": False, "engine": "auto", "device": None, "dtype": None,
+    "token_budget": 4096,
+}  # fmt: skip
 """What says something of a task alone, with its defaults."""
 
 _MANY = 4096  # examples that are worth the start of a process for each core
@@ -35,6 +39,7 @@ def add_task_arguments(parser: ArgumentParser) -> None:
     group.add_argument(
         "--columns", nargs="+", default=[], metavar="FIELD=COLUMN", help="columns of a table: text=review label=stars …"
     )
+    add_source_arguments(group)
     add_engine_arguments(group)
     group.add_argument(
         "--output", metavar="FOLDER", help="write predictions, errors and results; with a recipe its output, where the model is"
@@ -51,13 +56,14 @@ def run_task(arguments: Namespace) -> int:
     from albertkit.tasks.features import make_features
     from albertkit.tasks.registry import find_file
 
-    config = AlbertConfig.from_pretrained(arguments.model)
-    task = _find_task(arguments, config)
-    engine = load_engine(arguments.model, task.head, engine=arguments.engine, device=arguments.device, dtype=arguments.dtype)
+    source = Source(arguments.model, arguments.revision, allow_pickle=arguments.allow_pickle)
+    config = AlbertConfig.from_pretrained(source)
+    task = _find_task(arguments, source, config)
+    engine = load_engine(source, task.head, engine=arguments.engine, device=arguments.device, dtype=arguments.dtype)
     examples = task.read(find_file(task.name, arguments.data, "eval"))
     with _progress("examples") as show:
         workers = count_cores() if len(examples) > _MANY else 1
-        features = make_features(task, examples, arguments.model, workers=workers, on_progress=show)
+        features = make_features(task, examples, source, workers=workers, on_progress=show)
     if not features.targets and arguments.output is None:
         raise InputError(
             "without right answers there is nothing to score, but predictions to write",
@@ -66,7 +72,7 @@ def run_task(arguments: Namespace) -> int:
         )
     started = time.perf_counter()
     with _progress("rows") as show:
-        outputs = predict(engine, task, features, on_progress=show)
+        outputs = predict(engine, task, features, token_budget=arguments.token_budget, on_progress=show)
     seconds = time.perf_counter() - started
     predictions = task.decode(examples, features, outputs)
     scores = task.score(examples, predictions) if features.targets else None
@@ -88,16 +94,16 @@ def run_task(arguments: Namespace) -> int:
     return 0
 
 
-def _find_task(arguments: Namespace, config: AlbertConfig) -> Task[Any]:
+def _find_task(arguments: Namespace, source: Source, config: AlbertConfig) -> Task[Any]:
     """The task that the command names, or else the one saved with the model, cut to the room the model has."""
     from albertkit.errors import InputError
     from albertkit.tasks.registry import TASK_FILE, read_task
 
     columns = _read_columns(arguments.columns)
     if arguments.task is not None:
-        task = _open_task(arguments, config, columns)
+        task = _open_task(arguments.task, source, config, columns)
     else:
-        saved = read_task(arguments.model)
+        saved = read_task(source)
         if saved is None:
             received = f"{arguments.model}, which has no {TASK_FILE}"
             raise InputError("it must be known what a model was fine-tuned for", received=received, fix="name it with --task")
@@ -105,14 +111,14 @@ def _find_task(arguments: Namespace, config: AlbertConfig) -> Task[Any]:
     return replace(task, max_seq_length=min(task.max_seq_length, config.max_position_embeddings))
 
 
-def _open_task(arguments: Namespace, config: AlbertConfig, columns: Mapping[str, str]) -> Task[Any]:
+def _open_task(name: str, source: Source, config: AlbertConfig, columns: Mapping[str, str]) -> Task[Any]:
     """The task that the command names, with the model's head for it, and its labels in the model's order."""
     from albertkit.checkpoints.huggingface import find_heads
     from albertkit.tasks.registry import open_task
 
-    task = open_task(arguments.task, columns=columns)
-    if task.head == "question_answering" and "answerability" in find_heads(arguments.model):
-        return open_task(arguments.task, columns=columns, with_answerability=True)
+    task = open_task(name, columns=columns)
+    if task.head == "question_answering" and "answerability" in find_heads(source):
+        return open_task(name, columns=columns, with_answerability=True)
     has_labels = task.head in ("sequence_classification", "token_classification") and task.problem_type != "regression"
     labels = tuple(label for _number, label in sorted((config.id2label or {}).items()))
     if has_labels and (task.labels is None or sorted(task.labels) == sorted(labels)):

@@ -16,6 +16,7 @@ import numpy as np
 from albertkit.data.workers import map_in_order
 from albertkit.errors import DataError
 from albertkit.files import new_file
+from albertkit.hub import Name
 from albertkit.tasks.base import E, Features, Task
 from albertkit.tokenization import AlbertTokenizer
 
@@ -97,7 +98,7 @@ def join(parts: Sequence[Features]) -> Features:
 def make_features(
     task: Task[E],
     examples: Sequence[E],
-    tokenizer: str | Path,
+    tokenizer: Name,
     *,
     workers: int = 1,
     cache: Path | None = None,
@@ -108,7 +109,7 @@ def make_features(
     Args:
         task: Whose they are.
         examples: At least one.
-        tokenizer: Directory or name.
+        tokenizer: Name of the checkpoint that it belongs to, or a :class:`~albertkit.hub.Source`.
         workers: Number of processes; a script that uses more than one calls this under ``if __name__ == "__main__"``.
         cache: Folder to keep features in, under a name made of all they depend on; a damaged file is made anew.
         on_progress: Told how many examples are done, and of how many.
@@ -174,7 +175,7 @@ def rows_per_unit(features: Features) -> int:
 class _Featurizer(Generic[E]):
     """What a worker does with a chunk of examples."""
 
-    def __init__(self, task: Task[E], tokenizer: str | Path) -> None:
+    def __init__(self, task: Task[E], tokenizer: Name) -> None:
         self._task = task
         self._tokenizer = AlbertTokenizer.from_pretrained(tokenizer)
 
@@ -203,7 +204,7 @@ def _ranges(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
 # ------------------------------------------------------------------- cache
 
 
-def _fingerprint(task: Task[E], examples: Iterable[E], tokenizer: str | Path) -> str:
+def _fingerprint(task: Task[E], examples: Iterable[E], tokenizer: Name) -> str:
     """SHA-256 of all that features depend on."""
     used = AlbertTokenizer.from_pretrained(tokenizer)
     digest = hashlib.sha256(used.file.to_bytes())

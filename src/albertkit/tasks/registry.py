@@ -10,8 +10,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
+from albertkit import hub
 from albertkit.errors import CheckpointError, ConfigError, DataError, suggest
 from albertkit.files import new_file
+from albertkit.hub import Name
 from albertkit.tasks.base import Task
 from albertkit.tasks.choice import ChoiceTask
 from albertkit.tasks.glue import GLUE, GlueTask
@@ -162,18 +164,19 @@ def write_task(task: AnyTask, directory: str | Path) -> None:
         path.write_text(json.dumps(asdict(task), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_task(directory: str | Path) -> AnyTask | None:
+def read_task(name: Name) -> AnyTask | None:
     """The task that a model was trained for; ``None`` where nothing says so.
 
     Args:
-        directory: The model's.
+        name: Of the model: a directory, an embedded model, a hub id, or a :class:`~albertkit.hub.Source`.
 
     Raises:
         CheckpointError: If the file cannot be read or names no known task.
     """
-    path = Path(directory) / TASK_FILE
-    if not path.is_file():
+    files = hub.open_files(name)
+    if not files.has(TASK_FILE):
         return None
+    path = files.fetch(TASK_FILE)
     try:
         values = dict(json.loads(path.read_text(encoding="utf-8")))
         task = TASKS[values["name"]](values["name"])

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
-
-import torch
 
 from albertkit.optional import is_installed
 from albertkit.training.card import write_card
 from albertkit.training.curves import CURVES_FILE, draw_curves
 from albertkit.training.evaluation import Scores, evaluate
-from albertkit.training.flops import measure_matrix_rate
-from albertkit.training.loop import peak_memory_bytes
-from albertkit.training.monitoring import Log, Progress, Window
 from albertkit.training.run import Run
-from albertkit.training.state import checkpoint_path, save_checkpoint, save_model
+from albertkit.training.run_record import RunRecord
+from albertkit.training.state import save_model
 
 __all__ = ["Record"]
 
 
-class Record:
+class Record(RunRecord[Run]):
     """The record of a run; on every process but the main one, its acts do nothing.
 
     Args:
@@ -32,20 +25,6 @@ class Record:
     Raises:
         TrainingError: If the log cannot be written.
     """
-
-    def __init__(self, run: Run) -> None:
-        self._run, self._is_main = run, run.processes.is_main
-        self._dtype = torch.bfloat16 if run.recipe.training.dtype == "bfloat16" else torch.float32
-        self._open = ExitStack()
-        if self._is_main:
-            tensorboard = run.output / "tensorboard" if run.recipe.training.tensorboard else None
-            self._log = self._open.enter_context(
-                Log(run.output / "log.jsonl", after_step=run.state.step, tensorboard=tensorboard)
-            )
-            self._progress = Progress(run.recipe.schedule.total_steps)
-            self._progress.say(run.describe())
-            rate = measure_matrix_rate(run.model.device, self._dtype)
-            self._window = Window(run.state, rate * run.processes.world_size)
 
     def add_step(self, values: Mapping[str, float]) -> None:
         """Add a step to the log and to the line of progress.
@@ -59,7 +38,7 @@ class Record:
         state.seconds = self._run.clock.read()
         window.add(values)
         if state.step == state.total_steps or state.step % self._run.recipe.training.log_every_steps == 0:
-            self._log.write("train", window.close() | {"peak_memory_bytes": peak_memory_bytes(self._run.model.device)})
+            self._log_train()
         self._progress.total_steps = state.total_steps
         self._progress.show(
             state.step,
@@ -84,23 +63,6 @@ class Record:
             state.best_loss = scores.masked_lm_loss
         return scores
 
-    def save(self) -> Path:
-        """Write a checkpoint, and give its directory."""
-        run = self._run
-        directory = checkpoint_path(run.output, run.state.step)
-        if self._is_main:
-            save_checkpoint(
-                run.output,
-                model=run.model,
-                optimizer=run.optimizer,
-                state=run.state,
-                recipe=run.recipe.to_dict(),
-                tokenizer=run.tokenizer,
-                keep=run.recipe.training.keep_checkpoints,
-            )
-            self._log.write("checkpoint", {"step": run.state.step, "directory": directory.name})
-        return directory
-
     def finish(self, scores: Scores | None) -> Path:
         """Write the final model with its card, and the picture of the run; give the model's directory.
 
@@ -117,9 +79,3 @@ class Record:
                 self._progress.say('no picture of the curves, for which run: pip install "albertkit[train]"')
             write_card(directory, recipe=run.recipe, state=run.state, scores=scores)
         return directory
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._open.close()

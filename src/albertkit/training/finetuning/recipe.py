@@ -46,8 +46,8 @@ class FinetuneDataRecipe:
     """Of one's own table: what a column holds → its name there."""
     max_seq_length: int | None = None
     """Most tokens of a row; null is the task's, as far as the model has positions."""
-    doc_stride: int = 128
-    """Questions and tags: the tokens that neighbouring windows of a long text share."""
+    doc_stride: int | None = None
+    """Questions: the tokens that neighbouring windows of a long text share; null is 128, or less where windows are too short."""
     answerability: bool = False
     """Questions: Google's head of three parts (SQuAD 2.0) in place of two scores for each token."""
     workers: int | None = None
@@ -58,7 +58,7 @@ class FinetuneDataRecipe:
     def __post_init__(self) -> None:
         require(0 < self.eval_share < 1, "eval_share must be above 0 and below 1", self.eval_share)
         require(self.max_seq_length is None or self.max_seq_length >= 8, "max_seq_length must be at least 8", self.max_seq_length)
-        require(self.doc_stride >= 1, "doc_stride must be at least 1", self.doc_stride)
+        require(self.doc_stride is None or self.doc_stride >= 1, "doc_stride must be at least 1, or null", self.doc_stride)
         require(self.workers is None or self.workers >= 1, "workers must be at least 1, or null", self.workers)
         check_keys(self.columns, COLUMNS + tuple(key for key in self.columns if key.startswith("choice")), "columns")
 

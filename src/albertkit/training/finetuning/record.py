@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 
@@ -29,10 +27,9 @@ from albertkit.training.finetuning.curves import draw_finetuning_curves
 from albertkit.training.finetuning.guards import Guards
 from albertkit.training.finetuning.results import Results, describe_command
 from albertkit.training.finetuning.run import FinetuneRun
-from albertkit.training.flops import measure_matrix_rate
 from albertkit.training.loop import peak_memory_bytes
-from albertkit.training.monitoring import Log, Progress, Window
-from albertkit.training.state import checkpoint_path, save_checkpoint, save_model
+from albertkit.training.run_record import RunRecord
+from albertkit.training.state import save_model
 
 __all__ = ["ADAPTER_FOLDER", "FinetuneRecord", "copy_model"]
 
@@ -40,7 +37,7 @@ ADAPTER_FOLDER = "adapter"
 """Folder of a model's directory that holds its adapters by themselves."""
 
 
-class FinetuneRecord:
+class FinetuneRecord(RunRecord[FinetuneRun]):
     """The record of a run with one seed; on every process but the main one, its acts do nothing.
 
     Args:
@@ -51,21 +48,11 @@ class FinetuneRecord:
     """
 
     def __init__(self, run: FinetuneRun) -> None:
-        self._run, self._is_main = run, run.processes.is_main
-        self._is_bfloat16 = run.recipe.training.dtype == "bfloat16"
-        self._open = ExitStack()
-        if self._is_main:
-            tensorboard = run.output / "tensorboard" if run.recipe.training.tensorboard else None
-            self._log = self._open.enter_context(
-                Log(run.output / "log.jsonl", after_step=run.state.step, tensorboard=tensorboard)
-            )
-            self._progress = Progress(run.state.total_steps)
-            for line in (run.describe(), *run.notes):
-                self._progress.say(line)
-            rate = measure_matrix_rate(run.model.device, torch.bfloat16 if self._is_bfloat16 else torch.float32)
-            self._window = Window(run.state, rate * run.processes.world_size)
-            self._guards = Guards(warmup_steps=run.warmup_steps, is_regression=run.task.problem_type == "regression")
-            self._last_score = ""
+        super().__init__(run)
+        self._guards = Guards(warmup_steps=run.warmup_steps, is_regression=run.task.problem_type == "regression")
+        self._last_score = ""
+        for line in run.notes if self._is_main else ():
+            self._progress.say(line)
 
     def add_step(self, values: Mapping[str, float]) -> None:
         """Add a step to the log and to the line of progress.
@@ -79,7 +66,7 @@ class FinetuneRecord:
         state.seconds = self._run.clock.read()
         window.add(values)
         if state.step % settings.log_every_steps == 0 or self._run.is_evaluation_due():
-            self._log.write("train", window.close() | {"peak_memory_bytes": peak_memory_bytes(self._run.model.device)})
+            self._log_train()
         self._warn(self._guards.after_step(state.step, values["loss"]))
         figures = (f"loss {values['loss']:.3f}", self._last_score, f"{self._examples_per_second():,.0f} examples/s")
         seconds_left = (state.total_steps - state.step) * state.seconds / state.step
@@ -105,23 +92,6 @@ class FinetuneRecord:
             state.evaluations_since_best += 1
         run.model.train()
         return scores
-
-    def save(self) -> Path:
-        """Write a checkpoint, and give its directory."""
-        run = self._run
-        directory = checkpoint_path(run.output, run.state.step)
-        if self._is_main:
-            save_checkpoint(
-                run.output,
-                model=run.model,
-                optimizer=run.optimizer,
-                state=run.state,
-                recipe=run.recipe.to_dict(),
-                tokenizer=run.tokenizer,
-                keep=run.recipe.training.keep_checkpoints,
-            )
-            self._log.write("checkpoint", {"step": run.state.step, "directory": directory.name})
-        return directory
 
     def finish(self) -> Scores | None:
         """Make the best model the final one; write its scores, answers and errors, of the test set too if there is one, the
@@ -168,7 +138,7 @@ class FinetuneRecord:
             return evaluate_task(engine, self._run.task, examples, features)
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self._run.model.device.type, dtype=torch.bfloat16, enabled=self._is_bfloat16)
+        return torch.autocast(self._run.model.device.type, dtype=self._dtype, enabled=self._dtype == torch.bfloat16)
 
     def _collect(self, scores: Scores, test: Scores | None) -> Results:
         run, state = self._run, self._run.state
@@ -187,7 +157,7 @@ class FinetuneRecord:
             seconds=state.seconds,
             examples_per_second=self._examples_per_second(),
             peak_memory_bytes=peak_memory_bytes(run.model.device),
-            parameters=run.model.num_parameters(),
+            parameters=run.num_parameters,
             trained_parameters=run.model.num_parameters(only_trainable=True),
             examples={
                 "train": int(run.train.owners[-1]) + 1, "eval": len(run.eval_examples), "test": len(run.test_examples)
@@ -214,12 +184,6 @@ class FinetuneRecord:
         if warning is not None:
             self._log.write("warning", {"step": self._run.state.step, "text": warning})
             self._progress.say(warning)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._open.close()
 
 
 def copy_model(source: Path, target: Path) -> None:

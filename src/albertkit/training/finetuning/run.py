@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -45,6 +47,8 @@ class FinetuneState(RunState):
     """Its step."""
     evaluations_since_best: int = 0
     """Evaluations since then."""
+    train_digest: str = ""
+    """SHA-256 of the tokens to learn from, by which a resumed run knows its data."""
 
 
 @dataclass
@@ -119,20 +123,20 @@ class FinetuneRun:
         fuse(model, torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32)
         optimizer = _make_optimizer(recipe, model)
         total_steps, warmup_steps = recipe.schedule.count_steps(examples.train.num_units, settings.examples_per_batch)
-        state = FinetuneState(total_steps)
+        state = FinetuneState(total_steps, train_digest=_digest(examples.train) if processes.is_main else "")
         if processes.is_main:
             remove_unfinished(output)
             AlbertTokenizer.from_pretrained(recipe.model).save_pretrained(output / "tokenizer")
             if resume and (checkpoint := find_newest(output, FinetuneState)) is not None:
                 check_same(recipe, checkpoint.recipe, checkpoint.directory)
                 checkpoint.restore(model, optimizer)
-                state, origin = checkpoint.state, f"resumed after step {checkpoint.state.step:,}"
-                if state.total_steps != total_steps:
+                if checkpoint.state.train_digest != state.train_digest:
                     raise TrainingError(
                         "the examples of a resumed run must be as at its start",
-                        received=f"{total_steps:,} steps in place of {state.total_steps:,} in {checkpoint.directory}",
+                        received=f"other tokens or labels than {checkpoint.directory} was trained on",
                         fix="take the change of the data back, or start a new run in another output",
                     )
+                state, origin = checkpoint.state, f"resumed after step {checkpoint.state.step:,}"
         processes.share_start(model, optimizer, state)
         return cls(
             recipe, seed, output, processes, examples.task, output / "tokenizer", model, optimizer, state, warmup_steps,
@@ -143,13 +147,19 @@ class FinetuneRun:
     def describe(self) -> str:
         """The run in one line."""
         world, model = self.processes.world_size, self.model
-        total, trained = model.num_parameters(), model.num_parameters(only_trainable=True)
+        total, trained = self.num_parameters, model.num_parameters(only_trainable=True)
         some = "" if trained == total else f" ({trained:,} trained)"
         return (
             f"{self.output}: {self.task.name}, {total:,} parameters{some} on {model.device}"
             f"{f' and {world - 1} more' if world > 1 else ''}, {self.recipe.training.dtype}, seed {self.seed},"
             f" {int(self.train.owners[-1]) + 1:,} examples to learn from, {len(self.eval_examples):,} to choose by, {self.origin}"
         )
+
+    @property
+    def num_parameters(self) -> int:
+        """All parameters of the model, adapters included, without the copies that ``peft`` keeps of the heads it trains."""
+        named = self.model.named_parameters()
+        return sum(parameter.numel() for name, parameter in named if ".original_module." not in name)
 
     def featurize(self, examples: Sequence[Example], name: str) -> Features:
         """Features of further examples.
@@ -273,3 +283,12 @@ def _make_optimizer(recipe: FinetuningRecipe, model: AlbertPreTrainedModel) -> O
         epsilon=wanted.epsilon,
         rate_factors=decay_by_layer(parameters, model.config, wanted.layer_decay),
     )
+
+
+def _digest(features: Features) -> str:
+    """SHA-256 of what is learnt from: rows, and their right answers."""
+    digest = hashlib.sha256()
+    targets = [features.targets[name] for name in sorted(features.targets)]
+    for array in (features.input_ids, features.token_type_ids, features.boundaries, features.units, *targets):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
