@@ -161,6 +161,7 @@ def test_word_starts_by_both_rules() -> None:
         assert {piece: bool(start) for piece, start in zip(expected, found, strict=True)} == {
             piece: starts[column] for piece, starts in expected.items()
         }
+        assert find_word_starts(["the", "##re", "中", "1", "##9"], rule).tolist() == [True, False, True, True, False]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from albertkit import wire
 from albertkit.errors import VocabularyError
 from albertkit.testing.vocabulary import tiny_vocabulary
-from albertkit.tokenization import wire
 from albertkit.tokenization.sentencepiece_file import NormalizerSpec, PieceType, SentencePieceFile, read_vocab
 
 MODELS = ("30k-clean.rebuilt.model", "de-privately-30k-clean.model", "vi-albertvi-30k-clean.model")

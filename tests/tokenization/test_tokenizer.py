@@ -84,8 +84,22 @@ def test_tensors() -> None:
     assert TOKENIZER("", add_special_tokens=False, return_tensors="np")["input_ids"].dtype == np.int64
     with pytest.raises(InputError, match="pass padding=True"):
         TOKENIZER(["a", "a a"], return_tensors="np")
-    with pytest.raises(InputError, match='"pt"'):
-        TOKENIZER(A, return_tensors="tf")
+    with pytest.raises(InputError, match="one of 'pt', 'np', 'jax', 'tf'; received 'mlx'"):
+        TOKENIZER(A, return_tensors="mlx")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "framework"), [("jax", "jax.numpy"), ("tf", "tensorflow")])
+def test_tensors_of_jax_and_tensorflow(kind: str, framework: str) -> None:
+    library = pytest.importorskip(framework)
+    plain, tensors = TOKENIZER([A, B], padding=True), TOKENIZER([A, B], padding=True, return_tensors=kind)
+    for name, tensor in tensors.items():
+        assert tensor.dtype == library.int32
+        np.testing.assert_array_equal(np.asarray(tensor), plain[name])
+    assert TOKENIZER("", add_special_tokens=False, return_tensors=kind)["input_ids"].dtype == library.int32
+    assert TOKENIZER.decode(tensors.input_ids[0]) == TOKENIZER.decode(plain.input_ids[0])
+    assert TOKENIZER.decode(tensors.input_ids[0, 1]) == TOKENIZER.decode(plain.input_ids[0][1])
+    assert TOKENIZER.batch_decode(tensors.input_ids) == TOKENIZER.batch_decode(plain.input_ids)
 
 
 @given(st.lists(st.sampled_from([*A.split(), *B.split(), "1992,", "É"]), min_size=1).map(" ".join))

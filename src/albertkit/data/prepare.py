@@ -43,7 +43,9 @@ from albertkit.tokenization.tokenizer import AlbertTokenizer
 
 __all__ = ["Progress", "prepare"]
 
-_TOKENIZER_FILES = ("spiece.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+_TOKENIZER_FILES = (
+    "spiece.model", "tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+)  # fmt: skip
 _HASH_RANGE = 2**64
 
 

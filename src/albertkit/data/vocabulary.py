@@ -47,7 +47,7 @@ def find_word_starts(pieces: Sequence[str], rule: Literal["unicode", "google"]) 
     """Tell of every piece whether it begins a word.
 
     Args:
-        pieces: Piece of every id; a word separator is ``▁``.
+        pieces: Piece of every id; a word separator is ``▁``. Where none has it, as in WordPiece, ``##`` goes on with a word.
         rule: ``google`` is ``_is_start_piece_sp`` of ``create_pretraining_data.py``; ``unicode`` holds for other scripts too: a
             piece goes on with the word before it when it begins with a letter or mark of a script that puts spaces between words.
 
@@ -55,11 +55,17 @@ def find_word_starts(pieces: Sequence[str], rule: Literal["unicode", "google"]) 
         Booleans of shape [V].
     """
     starts_word: Callable[[str], bool] = _starts_word_google if rule == "google" else _starts_word_unicode
+    if not any(piece.startswith(_SPACE) for piece in pieces):
+        starts_word = _starts_word_bert
     return np.fromiter(map(starts_word, pieces), dtype=np.bool_, count=len(pieces))
 
 
 def _starts_word_google(piece: str) -> bool:
     return piece.startswith((_SPACE, "<")) or piece in _GOOGLE_SINGLES or not _GOOGLE_WORD_CHARACTERS.issuperset(piece)
+
+
+def _starts_word_bert(piece: str) -> bool:
+    return not piece.startswith("##")
 
 
 def _starts_word_unicode(piece: str) -> bool:

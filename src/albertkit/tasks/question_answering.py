@@ -116,7 +116,7 @@ class QuestionAnsweringTask(Task[QuestionExample]):
         targets: list[tuple[int, int]] = []
         best_context: list[np.ndarray] = []
         counts = {"questions truncated": 0, "answers cut off": 0, "answers between tokens": 0}
-        lone = tokenizer.convert_tokens_to_ids("▁")
+        lone = tokenizer.get_vocab().get("▁", -1)
         for number, (example, question) in enumerate(zip(examples, questions, strict=True)):
             passage, cut = passages[example.context], question[: self._longest_query]
             of_example = cut_windows(tokenizer, cut, passage, self.max_seq_length, self.doc_stride)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-__all__ = ["clean_up", "join_tokens"]
+__all__ = ["clean_up", "join_tokens", "join_wordpieces"]
 
 _SPACE_SYMBOL = "▁"
 
@@ -35,6 +35,16 @@ def join_tokens(tokens: Iterable[str], special: Container[str], added: Container
             text += f" {piece}" if alone and not piece.startswith(" ") else piece
             alone = False
     return text.strip(" ")
+
+
+def join_wordpieces(tokens: Iterable[str]) -> str:
+    """Join tokens of a WordPiece vocabulary into text: a space before each that begins a word, none before punctuation.
+
+    Args:
+        tokens: Pieces and added tokens.
+    """
+    joined = (token[2:] if token.startswith("##") else clean_up(f" {token}") for token in tokens)
+    return "".join(joined).removeprefix(" ")
 
 
 def clean_up(text: str) -> str:

@@ -15,6 +15,14 @@ from albertkit.optional import require
 
 __all__ = ["BatchEncoding", "CharSpan", "Encoding", "TokenSpan"]
 
+_TENSORS = {
+    "pt": ("torch", "from_numpy", np.int64),
+    "np": ("numpy", "asarray", np.int64),
+    "jax": ("jax.numpy", "asarray", np.int32),
+    "tf": ("tensorflow", "convert_to_tensor", np.int32),
+}
+"""Value of ``return_tensors`` → the module and its function that make a tensor of an array, and the type of whole numbers."""
+
 
 class CharSpan(NamedTuple):
     """Characters ``start`` to ``end`` (exclusive) of the original text."""
@@ -194,17 +202,20 @@ class BatchEncoding(UserDict[str, Any]):
         """Turn every column into an array, in place.
 
         Args:
-            tensor_type: ``"pt"`` (PyTorch) or ``"np"`` (NumPy), int64 either way; ``None`` changes nothing.
+            tensor_type: ``"pt"`` (PyTorch) or ``"np"`` (NumPy), with int64; ``"jax"`` or ``"tf"`` (TensorFlow), with int32, as is
+                usual there; ``None`` changes nothing.
             prepend_batch_axis: Add a batch axis of 1 first.
 
         Raises:
             InputError: If ``tensor_type`` is another one, or rows differ in length.
-            MissingExtraError: If PyTorch is asked for and not installed.
+            MissingExtraError: If the framework that is asked for is not installed.
         """
         if tensor_type is None:
             return self
-        if tensor_type not in ("pt", "np"):
-            raise InputError('return_tensors is "pt" (PyTorch) or "np" (NumPy)', received=repr(tensor_type))
+        if tensor_type not in _TENSORS:
+            raise InputError(f"return_tensors is one of {', '.join(map(repr, _TENSORS))}", received=repr(tensor_type))
+        module, function, integer = _TENSORS[tensor_type]
+        make = getattr(require(module, f'return_tensors="{tensor_type}"'), function)
         for name, rows in self.data.items():
             try:
                 array = np.asarray([rows] if prepend_batch_axis else rows)
@@ -214,8 +225,7 @@ class BatchEncoding(UserDict[str, Any]):
                     received=f"rows of different lengths in {name}",
                     fix="pass padding=True, and truncation=True for texts that are too long",
                 ) from None
-            array = array.astype(np.int64) if array.size == 0 else array
-            self.data[name] = require("torch", 'return_tensors="pt"').from_numpy(array) if tensor_type == "pt" else array
+            self.data[name] = make(array.astype(integer) if array.size == 0 or array.dtype == np.int64 else array)
         return self
 
     def to(self, device: Any) -> BatchEncoding:

@@ -17,6 +17,7 @@ from albertkit.tokenization.normalization import TextRules, check_text
 from albertkit.tokenization.preparation import Prepared, prepare
 from albertkit.tokenization.reference import WORD_START, Reference
 from albertkit.tokenization.sentencepiece_file import PieceType, SentencePieceFile
+from albertkit.tokenization.special_tokens import SPECIAL_TOKENS
 
 __all__ = ["Segmenter"]
 
@@ -38,6 +39,8 @@ class Segmenter:
     Raises:
         VocabularyError: If SentencePiece cannot load the vocabulary, or it has byte pieces, which ALBERT knows not.
     """
+
+    special_tokens = SPECIAL_TOKENS
 
     def __init__(
         self, file: SentencePieceFile, *, do_lower_case: bool = True, remove_space: bool = True, keep_accents: bool = False
@@ -109,6 +112,11 @@ class Segmenter:
         for portion in _portions(texts):
             result += self._ids_with_offsets(prepare(portion, self.rules, with_sources=True))
         return result
+
+    @staticmethod
+    def begins_word(piece: str) -> bool:
+        """Whether a piece begins a word."""
+        return piece.startswith(WORD_START)
 
     def pieces(self, text: str) -> list[str]:
         """The pieces of one text; an unknown one as the characters it stands for."""

@@ -5,18 +5,28 @@ from __future__ import annotations
 import dataclasses
 import math
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import sentencepiece
 
+from albertkit import wire
 from albertkit.errors import VocabularyError
-from albertkit.tokenization import wire
 
-__all__ = ["CONTROL_SYMBOLS", "USER_DEFINED_SYMBOLS", "NormalizerSpec", "PieceType", "SentencePieceFile", "read_vocab"]
+__all__ = [
+    "CONTROL_SYMBOLS",
+    "USER_DEFINED_SYMBOLS",
+    "NormalizerSpec",
+    "PieceType",
+    "SentencePieceFile",
+    "read_vocab",
+    "refuse_damage",
+]
 
 CONTROL_SYMBOLS = ("[CLS]", "[SEP]", "[MASK]")
 """Ids 2, 3, 4 of every ALBERT vocabulary; 0 is ``<pad>``, 1 ``<unk>`` (google-research/albert, README)."""
@@ -31,6 +41,18 @@ _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
 _PIECE, _SCORE, _TYPE = 1, 2, 3
 _NAME, _CHARSMAP = 1, 2
 _FLAGS = {3: "add_dummy_prefix", 4: "remove_extra_whitespaces", 5: "escape_whitespaces"}  # true unless the file says otherwise
+
+
+@contextmanager
+def refuse_damage() -> Iterator[None]:
+    """Say in our own words that the wire format is broken."""
+    try:
+        yield
+    except VocabularyError:
+        raise
+    except ValueError as error:
+        rule = "a SentencePiece file must be a whole ModelProto"
+        raise VocabularyError(rule, received=str(error), fix="fetch the file again") from None
 
 
 class PieceType(IntEnum):
@@ -99,6 +121,8 @@ class SentencePieceFile:
         VocabularyError: If pieces, scores and types do not make a vocabulary that SentencePiece can load.
     """
 
+    filename: ClassVar[str] = "spiece.model"
+    """Its name in a checkpoint."""
     pieces: tuple[str, ...]
     """Id → piece, V of them; ``▁`` marks the start of a word."""
     scores: np.ndarray
@@ -134,6 +158,7 @@ class SentencePieceFile:
             raise VocabularyError("every score must be a finite number", received=f"{self.scores[~np.isfinite(self.scores)][0]}")
 
     @classmethod
+    @refuse_damage()
     def from_bytes(cls, data: bytes) -> Self:
         """Read a serialised ModelProto; :meth:`to_bytes` gives the same bytes back.
 

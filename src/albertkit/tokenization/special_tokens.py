@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from albertkit.errors import InputError, VocabularyError
 
-__all__ = ["SPECIAL_TOKENS", "AddedToken", "AddedTokens", "Section"]
+__all__ = ["SPECIAL_TOKENS", "WORDPIECE_SPECIAL_TOKENS", "AddedToken", "AddedTokens", "Section"]
 
 SPECIAL_TOKENS: dict[str, str] = {
     "bos_token": "[CLS]",
@@ -26,6 +26,9 @@ SPECIAL_TOKENS: dict[str, str] = {
     "mask_token": "[MASK]",
 }
 """The seven named special tokens and ALBERT's string for each."""
+
+WORDPIECE_SPECIAL_TOKENS = SPECIAL_TOKENS | {"unk_token": "[UNK]", "pad_token": "[PAD]"}
+"""The same of a WordPiece vocabulary, as Chinese ALBERT has."""
 
 _ODD_CAPITALS = "ϴẞΩKÅ"
 """Characters with a lower case whose own capital is another character."""
@@ -203,18 +206,19 @@ def _one_of(letters: str) -> str:
     return re.escape(letters) if len(letters) == 1 else f"[{re.escape(letters)}]"
 
 
-def special_token_arguments(values: Mapping[str, object]) -> dict[str, AddedToken]:
-    """The seven named special tokens from constructor arguments; ``[MASK]`` takes the space on its left.
+def special_token_arguments(values: Mapping[str, object], defaults: Mapping[str, str] = SPECIAL_TOKENS) -> dict[str, AddedToken]:
+    """The seven named special tokens from constructor arguments; SentencePiece's ``[MASK]`` takes the space on its left.
 
     Args:
-        values: Name → string or added token, for those that differ from :data:`SPECIAL_TOKENS` or all.
+        values: Name → string or added token, for those that differ from ``defaults`` or all.
+        defaults: :data:`SPECIAL_TOKENS` or :data:`WORDPIECE_SPECIAL_TOKENS`.
     """
     tokens = {}
-    for name, default in SPECIAL_TOKENS.items():
+    for name, default in defaults.items():
         value = values.get(name)
         token = AddedToken.of(default if value is None else value, special=True)
         if name == "mask_token" and not isinstance(value, AddedToken | Mapping):
-            token = replace(token, lstrip=True)
+            token = replace(token, lstrip=defaults is SPECIAL_TOKENS)
         tokens[name] = token
     return tokens
 

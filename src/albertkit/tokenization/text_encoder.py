@@ -11,6 +11,7 @@ import numpy as np
 
 from albertkit.tokenization.segmenter import Segmenter
 from albertkit.tokenization.special_tokens import AddedTokens, Section
+from albertkit.tokenization.wordpiece import WordPieceSegmenter
 
 __all__ = ["Sampling", "TextEncoder", "Tokens"]
 
@@ -61,7 +62,7 @@ class TextEncoder:
         sampling: Cut at random instead of in the best way.
     """
 
-    def __init__(self, segmenter: Segmenter, added: AddedTokens, sampling: Sampling | None = None) -> None:
+    def __init__(self, segmenter: Segmenter | WordPieceSegmenter, added: AddedTokens, sampling: Sampling | None = None) -> None:
         self.segmenter = segmenter
         self.added = added
         self.sampling = sampling
@@ -124,10 +125,10 @@ class TextEncoder:
     @functools.cached_property
     def _starts_word(self) -> np.ndarray:
         """int64 ``[V + 1]``: 1 for pieces that begin a word, and for every id beyond the vocabulary."""
-        return np.array([*(piece.startswith("▁") for piece in self.segmenter.piece_list), True], np.int64)
+        return np.array([*map(self.segmenter.begins_word, self.segmenter.piece_list), True], np.int64)
 
     def words(self, tokens: Tokens) -> np.ndarray:
-        """Word of each token, int64 ``[n]`` from 0: a word starts at every piece with ``▁`` and at every part."""
+        """Word of each token, int64 ``[n]`` from 0: a word starts at every piece that begins one and at every part."""
         starts = self._starts_word[np.minimum(np.array(tokens.ids, np.int64), self.segmenter.vocab_size)]
         starts[[start for start in accumulate(tokens.sizes, initial=0) if start < len(starts)]] = 1
         return np.cumsum(starts) - 1

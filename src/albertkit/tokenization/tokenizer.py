@@ -21,8 +21,8 @@ from albertkit.tokenization.row_format import RowBuilder
 from albertkit.tokenization.saved_tokenizer import (
     SavedTokenizer,
     candidate_files,
-    find_vocabulary,
-    read_settings,
+    describe_rules,
+    read_saved,
     read_vocabulary,
     to_config_json,
     write_files,
@@ -32,6 +32,8 @@ from albertkit.tokenization.sentencepiece_file import SentencePieceFile
 from albertkit.tokenization.special_tokens import AddedToken, special_token_arguments
 from albertkit.tokenization.text_encoder import Sampling, TextEncoder
 from albertkit.tokenization.tokenizer_json import to_tokenizer_json
+from albertkit.tokenization.wordpiece import WordPieceSegmenter
+from albertkit.tokenization.wordpiece_file import WordPieceFile
 
 __all__ = ["AlbertTokenizer"]
 
@@ -45,15 +47,16 @@ class AlbertTokenizer(RowBuilder):
     """Turns texts into ALBERT's inputs, with the ids of the reference rule and offsets into the original text.
 
     Args:
-        vocab_file: ``spiece.model``, ``tokenizer.json`` or a ``.vocab`` of pieces and scores.
+        vocab_file: ``spiece.model``, ``tokenizer.json``, a ``.vocab`` of pieces and scores, or the ``vocab.txt`` of WordPieces
+            that Chinese checkpoints have.
         do_lower_case: Lower-case texts; ``None``: as a ``tokenizer.json`` says, else yes.
         remove_space: Strip texts and collapse white space.
-        keep_accents: Keep accents; ``None``: as a ``tokenizer.json`` says, else no.
+        keep_accents: Keep accents; ``None``: as a ``tokenizer.json`` says, else no, of WordPieces if nothing is lower-cased.
         bos_token: Name of a special token that ALBERT does not use apart from ``cls_token``.
         eos_token: The same for ``sep_token``.
-        unk_token: What characters without a piece become.
+        unk_token: What characters without a piece become; ``None``: ``<unk>``, of WordPieces ``[UNK]``.
         sep_token: Ends each text.
-        pad_token: Fills rows.
+        pad_token: Fills rows; ``None``: ``<pad>``, of WordPieces ``[PAD]``.
         cls_token: Starts each row.
         mask_token: What the model fills in; it takes the white space on its left with it.
         sp_model_kwargs: ``{"enable_sampling": True, "nbest_size": -1, "alpha": 0.1}`` cuts texts at random.
@@ -63,6 +66,7 @@ class AlbertTokenizer(RowBuilder):
 
     Raises:
         VocabularyError: If the vocabulary is missing, damaged, of another kind, or lacks a special piece.
+        MissingExtraError: If it is of WordPieces and the ``tokenizers`` package is not installed.
         InputError: If an argument is impossible.
     """
 
@@ -78,32 +82,34 @@ class AlbertTokenizer(RowBuilder):
         keep_accents: bool | None = None,
         bos_token: str | AddedToken = "[CLS]",
         eos_token: str | AddedToken = "[SEP]",
-        unk_token: str | AddedToken = "<unk>",
+        unk_token: str | AddedToken | None = None,
         sep_token: str | AddedToken = "[SEP]",
-        pad_token: str | AddedToken = "<pad>",
+        pad_token: str | AddedToken | None = None,
         cls_token: str | AddedToken = "[CLS]",
         mask_token: str | AddedToken = "[MASK]",
         sp_model_kwargs: Mapping[str, Any] | None = None,
         *,
         model_max_length: int = 512,
-        vocabulary: SentencePieceFile | None = None,
+        vocabulary: SentencePieceFile | WordPieceFile | None = None,
         added_tokens: Mapping[int, AddedToken] | None = None,
     ) -> None:
         saved = _saved(vocab_file, vocabulary)
         self.do_lower_case = saved.rules.get("do_lower_case", True) if do_lower_case is None else do_lower_case
-        self.keep_accents = saved.rules.get("keep_accents", False) if keep_accents is None else keep_accents
+        accents = isinstance(saved.file, WordPieceFile) and not self.do_lower_case
+        self.keep_accents = saved.rules.get("keep_accents", accents) if keep_accents is None else keep_accents
         self.remove_space = remove_space
         self.model_max_length = model_max_length
         self.sp_model_kwargs = _checked_sampling_arguments(sp_model_kwargs)
         self._check_rules()
         self.file = saved.file
-        segmenter = Segmenter(
-            saved.file, do_lower_case=self.do_lower_case, remove_space=remove_space, keep_accents=self.keep_accents
+        rules = {"do_lower_case": self.do_lower_case, "remove_space": remove_space, "keep_accents": self.keep_accents}
+        segmenter = (
+            WordPieceSegmenter(saved.file, **rules) if isinstance(saved.file, WordPieceFile) else Segmenter(saved.file, **rules)
         )
         named = special_token_arguments({
             "bos_token": bos_token, "eos_token": eos_token, "unk_token": unk_token, "sep_token": sep_token,
             "pad_token": pad_token, "cls_token": cls_token, "mask_token": mask_token,
-        })  # fmt: skip
+        }, segmenter.special_tokens)  # fmt: skip
         added = saved.added if added_tokens is None else added_tokens
         super().__init__(segmenter, named, added, do_lower_case=self.do_lower_case)
         self._encoder = TextEncoder(segmenter, self.added_tokens, _sampling(self.sp_model_kwargs))
@@ -152,13 +158,11 @@ class AlbertTokenizer(RowBuilder):
         if Path(source.name).is_file():
             return cls(source.name, **overrides)
         found = hub.locate(source, candidate_files(source.name))
-        saved = read_vocabulary(find_vocabulary(found))
-        settings, added = read_settings(found, saved.file)
-        arguments = saved.rules | settings | overrides
-        return cls(vocabulary=saved.file, added_tokens=saved.added | added, **arguments)
+        saved = read_saved(found)
+        return cls(vocabulary=saved.file, added_tokens=saved.added, **(saved.rules | overrides))
 
     def save_vocabulary(self, save_directory: str | Path, filename_prefix: str | None = None) -> tuple[str, ...]:
-        """Write ``spiece.model``.
+        """Write ``spiece.model``, or ``vocab.txt``.
 
         Args:
             save_directory: Where to; made if need be.
@@ -171,10 +175,10 @@ class AlbertTokenizer(RowBuilder):
             InputError: If it cannot be written.
         """
         prefix = f"{filename_prefix}-" if filename_prefix else ""
-        return write_files(save_directory, {f"{prefix}spiece.model": self.file.to_bytes()})
+        return write_files(save_directory, {f"{prefix}{self.file.filename}": self.file.to_bytes()})
 
     def save_pretrained(self, save_directory: str | Path) -> tuple[str, ...]:
-        """Write ``spiece.model``, ``tokenizer.json`` and ``tokenizer_config.json``, which transformers 4 and 5 load too.
+        """Write the vocabulary, ``tokenizer.json`` and ``tokenizer_config.json``, which transformers 4 and 5 load too.
 
         Args:
             save_directory: Where to; made if need be, other files there stay.
@@ -186,7 +190,7 @@ class AlbertTokenizer(RowBuilder):
             InputError: If they cannot be written.
         """
         return write_files(save_directory, {
-            "spiece.model": self.file.to_bytes(),
+            self.file.filename: self.file.to_bytes(),
             "tokenizer.json": to_tokenizer_json(
                 self.file, self.added_tokens.by_id, do_lower_case=self.do_lower_case, keep_accents=self.keep_accents,
                 frame=((self.cls_token, self.cls_token_id), (self.sep_token, self.sep_token_id)),
@@ -230,17 +234,15 @@ class AlbertTokenizer(RowBuilder):
 
     def _config(self) -> dict[str, Any]:
         decoder = {str(index): token.to_dict() for index, token in sorted(self.added_tokens.by_id.items())}
+        names = ("do_lower_case", "remove_space", "keep_accents", "sp_model_kwargs")
         return {
-            "tokenizer_class": "AlbertTokenizer",
-            "do_lower_case": self.do_lower_case,
-            "remove_space": self.remove_space,
-            "keep_accents": self.keep_accents,
-            "sp_model_kwargs": self.sp_model_kwargs,
             "model_max_length": self.model_max_length,
             "model_input_names": list(self.model_input_names),
             "clean_up_tokenization_spaces": False,
             "added_tokens_decoder": decoder,
-        } | self.special_tokens_map
+            **describe_rules(self.file, {name: getattr(self, name) for name in names}),
+            **self.special_tokens_map,
+        }
 
     # --------------------------------------------------------------- encoding
 
@@ -280,7 +282,7 @@ class AlbertTokenizer(RowBuilder):
             is_split_into_words: Texts are lists of words; offsets then count within the word.
             pad_to_multiple_of: Round padded lengths up to a multiple of this.
             padding_side: ``"right"``, the only side for absolute positions.
-            return_tensors: ``"pt"`` or ``"np"``: int64 ``[B, L]`` instead of lists.
+            return_tensors: ``"pt"`` or ``"np"`` (int64), ``"jax"`` or ``"tf"`` (int32): ``[B, L]`` instead of lists.
             return_token_type_ids: ``token_type_ids``, 0 for the first text and 1 for the second; on by default.
             return_attention_mask: ``attention_mask``, 0 for padding; on by default.
             return_overflowing_tokens: What truncation cuts off becomes rows too, and ``overflow_to_sample_mapping`` tells
@@ -357,7 +359,7 @@ class AlbertTokenizer(RowBuilder):
         return [self.cls_token, *chain.from_iterable([*side, self.sep_token] for side in pieces)]
 
 
-def _saved(vocab_file: str | Path | None, vocabulary: SentencePieceFile | None) -> SavedTokenizer:
+def _saved(vocab_file: str | Path | None, vocabulary: SentencePieceFile | WordPieceFile | None) -> SavedTokenizer:
     """The vocabulary that the constructor's arguments name."""
     if vocabulary is not None and vocab_file is None:
         return SavedTokenizer(vocabulary, {}, {})

@@ -20,6 +20,7 @@ import numpy as np
 from albertkit.errors import VocabularyError
 from albertkit.tokenization.sentencepiece_file import NormalizerSpec, PieceType, SentencePieceFile, albert_trainer_spec
 from albertkit.tokenization.special_tokens import SPECIAL_TOKENS, AddedToken
+from albertkit.tokenization.wordpiece_file import WordPieceFile
 
 __all__ = ["LARGEST_FILE_BYTES", "TokenizerJson", "ends_in_digit_comma", "read_json", "read_tokenizer_json", "to_tokenizer_json"]
 
@@ -37,13 +38,13 @@ class TokenizerJson:
         file: Its vocabulary.
         added: Added tokens by id, user-defined symbols left out.
         do_lower_case: Whether its normaliser lower-cases.
-        keep_accents: Whether its normaliser leaves accents alone.
+        keep_accents: Whether its normaliser leaves accents alone; ``None``: BERT's rule, if it does not lower-case.
     """
 
-    file: SentencePieceFile
+    file: SentencePieceFile | WordPieceFile
     added: dict[int, AddedToken]
     do_lower_case: bool
-    keep_accents: bool
+    keep_accents: bool | None
 
 
 def ends_in_digit_comma(piece: str) -> bool:
@@ -75,21 +76,18 @@ def read_tokenizer_json(path: str | Path) -> TokenizerJson:
     """Read the ``tokenizer.json`` of an ALBERT tokenizer, of transformers 4 or 5 or our own.
 
     Raises:
-        VocabularyError: If the file is missing or damaged, or its model is no Unigram model.
+        VocabularyError: If the file is missing or damaged, or its model is neither Unigram nor WordPiece.
     """
     values = read_json(path)
     model = values.get("model")
     kind = model.get("type") if isinstance(model, dict) else None
-    if not isinstance(model, dict) or kind != "Unigram":
+    if not isinstance(model, dict) or kind not in ("Unigram", "WordPiece"):
         raise VocabularyError(
-            "an ALBERT vocabulary is a SentencePiece Unigram model",
+            "an ALBERT vocabulary is WordPiece or a SentencePiece Unigram model",
             received=f"{path} with a model of type {kind!r}",
-            fix="a WordPiece vocabulary, as Chinese ALBERT has, needs the wordpiece support that is not in this version"
-            if kind == "WordPiece"
-            else None,
         )
     try:
-        return _parse(values, model)
+        return _parse(values, model) if kind == "Unigram" else _parse_wordpiece(values, model)
     except VocabularyError as error:
         raise VocabularyError(f"{path} cannot be read: {error}") from None
     except (LookupError, TypeError, ValueError, AttributeError, binascii.Error) as error:
@@ -117,6 +115,17 @@ def _parse(values: Mapping[str, Any], model: Mapping[str, Any]) -> TokenizerJson
         {index: token for index, token in listed if index not in user_defined},
         do_lower_case="Lowercase" in kinds,
         keep_accents="StripAccents" not in kinds,
+    )
+
+
+def _parse_wordpiece(values: Mapping[str, Any], model: Mapping[str, Any]) -> TokenizerJson:
+    normalizer = values["normalizer"]
+    strip_accents = normalizer["strip_accents"]
+    return TokenizerJson(
+        WordPieceFile.from_json(model, normalizer),
+        {int(entry["id"]): AddedToken.of(entry, special=bool(entry["special"])) for entry in values["added_tokens"]},
+        do_lower_case=bool(normalizer["lowercase"]),
+        keep_accents=None if strip_accents is None else not strip_accents,
     )
 
 
@@ -156,7 +165,7 @@ def _piece_types(pieces: Sequence[str], scores: Sequence[float], unk_id: int, co
 
 
 def to_tokenizer_json(
-    file: SentencePieceFile,
+    file: SentencePieceFile | WordPieceFile,
     added: Mapping[int, AddedToken],
     *,
     do_lower_case: bool,
@@ -165,29 +174,41 @@ def to_tokenizer_json(
 ) -> str:
     """Write a vocabulary as a ``tokenizer.json`` that transformers 4 and 5 load.
 
-    Words are split at white space, which takes the extra ``▁`` of transformers 4 off trailing space; digit-comma pieces get
-    the lowered scores that these versions rely on.
-
     Args:
-        file: Pieces, scores and the character map.
+        file: The vocabulary.
         added: Added tokens by id.
         do_lower_case: As the tokenizer's.
         keep_accents: As the tokenizer's.
         frame: Token and id of ``[CLS]`` and of ``[SEP]``.
+    """
+    if isinstance(file, WordPieceFile):
+        parts = file.to_json(do_lower_case=do_lower_case, keep_accents=keep_accents)
+    else:
+        parts = _unigram_parts(file, do_lower_case, keep_accents)
+    values = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [{"id": index} | token.to_dict() for index, token in sorted(added.items())],
+        "post_processor": _template(*frame),
+    }
+    return json.dumps(values | parts, ensure_ascii=False, indent=None) + "\n"
+
+
+def _unigram_parts(file: SentencePieceFile, do_lower_case: bool, keep_accents: bool) -> dict[str, Any]:
+    """The fields that say how text is cut and joined.
+
+    Words are split at white space, which takes the extra ``▁`` of transformers 4 off trailing space; digit-comma pieces get
+    the lowered scores that these versions rely on.
     """
     vocab = [
         [piece, score - _DIGIT_COMMA_PENALTY if ends_in_digit_comma(piece) else score]
         for piece, score in zip(file.pieces, file.scores.tolist(), strict=True)
     ]
     metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
-    values = {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [{"id": index} | token.to_dict() for index, token in sorted(added.items())],
+    return {
         "normalizer": {"type": "Sequence", "normalizers": _normalizer_steps(file, do_lower_case, keep_accents)},
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]},
-        "post_processor": _template(*frame),
         "decoder": metaspace,
         "model": {
             "type": "Unigram",
@@ -196,7 +217,6 @@ def to_tokenizer_json(
             "byte_fallback": False,
         },
     }
-    return json.dumps(values, ensure_ascii=False, indent=None) + "\n"
 
 
 def _normalizer_steps(file: SentencePieceFile, do_lower_case: bool, keep_accents: bool) -> list[dict[str, Any]]:

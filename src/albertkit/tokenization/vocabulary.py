@@ -9,6 +9,7 @@ from albertkit.errors import InputError, VocabularyError
 from albertkit.tokenization import decoding
 from albertkit.tokenization.segmenter import Segmenter
 from albertkit.tokenization.special_tokens import SPECIAL_TOKENS, AddedToken, AddedTokens, contents
+from albertkit.tokenization.wordpiece import WordPieceSegmenter
 
 __all__ = ["TokenVocabulary"]
 
@@ -72,7 +73,7 @@ class TokenVocabulary:
 
     def __init__(
         self,
-        segmenter: Segmenter,
+        segmenter: Segmenter | WordPieceSegmenter,
         named_tokens: Mapping[str, AddedToken],
         added: Mapping[int, AddedToken],
         *,
@@ -97,14 +98,15 @@ class TokenVocabulary:
                 received=f"{token.content!r} with id {token_id} where {expected} was due",
             )
         self.added_tokens.add(token, token_id)
-        if token.special and token.content not in SPECIAL_TOKENS.values():
+        if token.special and token.content not in self._segmenter.special_tokens.values():
             self.additional_special_tokens.append(token.content)
 
     def _set_named(self, name: str, token: AddedToken) -> None:
         known = token.content in self._piece_ids or token.content in self.added_tokens.ids
-        if not known and token.content == SPECIAL_TOKENS[name]:
+        expected = self._segmenter.special_tokens
+        if not known and token.content == expected[name]:
             raise VocabularyError(
-                f"an ALBERT vocabulary has a piece for each of {', '.join(dict.fromkeys(SPECIAL_TOKENS.values()))}",
+                f"an ALBERT vocabulary has a piece for each of {', '.join(dict.fromkeys(expected.values()))}",
                 received=f"one without {token.content}",
                 fix=f"give {name} the piece that this vocabulary has for it",
             )
@@ -234,6 +236,8 @@ class TokenVocabulary:
 
     def convert_tokens_to_string(self, tokens: Iterable[str]) -> str:
         """Join tokens to text."""
+        if isinstance(self._segmenter, WordPieceSegmenter):
+            return decoding.join_wordpieces(tokens)
         return decoding.join_tokens(tokens, set(self.all_special_tokens), self.added_tokens.ids)
 
     def decode(self, token_ids: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None) -> str:
@@ -247,7 +251,8 @@ class TokenVocabulary:
         Raises:
             InputError: If an id is outside the vocabulary.
         """
-        ids = token_ids.tolist() if hasattr(token_ids, "tolist") else token_ids
+        ids = token_ids.numpy() if hasattr(token_ids, "numpy") and not hasattr(token_ids, "tolist") else token_ids  # TensorFlow's
+        ids = ids.tolist() if hasattr(ids, "tolist") else ids
         tokens = self.convert_ids_to_tokens([ids] if isinstance(ids, int) else ids, skip_special_tokens)
         text = self.convert_tokens_to_string(tokens)
         return decoding.clean_up(text) if clean_up_tokenization_spaces else text

@@ -1,4 +1,4 @@
-"""The wire format of protocol buffers, as much of it as a SentencePiece file needs: no protobuf package.
+"""The wire format of protocol buffers, as much of it as vocabularies and TensorFlow's checkpoints need: no protobuf package.
 
 The format is public (protobuf.dev/programming-guides/encoding): a message is a run of fields, each a varint key
 (``number << 3 | wire type``) and a value: 0 a varint, 1 eight bytes, 2 a length and that many bytes, 5 four bytes.
@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from albertkit.errors import VocabularyError
-
-__all__ = ["LENGTH", "blob", "fields", "fixed32", "integer", "number", "varint"]
+__all__ = ["FIXED32", "FIXED64", "LENGTH", "VARINT", "blob", "fields", "fixed32", "integer", "number", "read_varint", "varint"]
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
@@ -22,30 +20,47 @@ def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, i
         ``(number, wire type, field start, value start, value end)``; a varint's value is ``integer(data, value start)``.
 
     Raises:
-        VocabularyError: If a field runs past the end or has a wire type that no SentencePiece file uses.
+        ValueError: If a field runs past the end or has a wire type that is out of use.
     """
     position = start
     while position < end:
-        key, value = _read_varint(data, position, end)
+        key, value = read_varint(data, position, end)
         kind = key & 7
         if kind == VARINT:
-            _, stop = _read_varint(data, value, end)
+            _, stop = read_varint(data, value, end)
         elif kind == LENGTH:
-            length, value = _read_varint(data, value, end)
+            length, value = read_varint(data, value, end)
             stop = value + length
         elif kind in (FIXED64, FIXED32):
             stop = value + (8 if kind == FIXED64 else 4)
         else:
-            raise _damaged(f"wire type {kind} at byte {position}")
+            raise ValueError(f"wire type {kind} at byte {position}")
         if stop > end:
-            raise _damaged(f"a field that ends {stop - end} bytes past its message, at byte {position}")
+            raise ValueError(f"a field that ends {stop - end} bytes past its message, at byte {position}")
         yield key >> 3, kind, position, value, stop
         position = stop
 
 
 def integer(data: bytes, position: int) -> int:
     """The varint at ``position``."""
-    return _read_varint(data, position, len(data))[0]
+    return read_varint(data, position, len(data))[0]
+
+
+def read_varint(data: bytes, position: int, end: int) -> tuple[int, int]:
+    """The varint at ``position``, and where it ends.
+
+    Raises:
+        ValueError: If it does not end before ``end``, or has more than 64 bits.
+    """
+    start, value, shift = position, 0, 0
+    while position < end and shift < 70:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80 and value < 1 << 64:
+            return value, position
+        shift += 7
+    raise ValueError(f"an unfinished number at byte {start}")
 
 
 def varint(value: int) -> bytes:
@@ -72,19 +87,3 @@ def number(field: int, value: int) -> bytes:
 def fixed32(field: int, value: bytes) -> bytes:
     """The field ``field`` holding four bytes, as a float is stored."""
     return varint(field << 3 | FIXED32) + value
-
-
-def _read_varint(data: bytes, position: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    while position < end and shift < 70:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-    raise _damaged(f"an unfinished number at byte {position}")
-
-
-def _damaged(found: str) -> VocabularyError:
-    return VocabularyError("a SentencePiece file must be a whole ModelProto", received=found, fix="fetch the file again")
