@@ -87,7 +87,7 @@ class HubStub:
     ) -> str:
         """Add files to a branch of a repository and return the commit's hash; with a ``token`` it is private."""
         if isinstance(files, Path):
-            files = {path.name: path.read_bytes() for path in files.iterdir() if path.is_file()}
+            files = {path.relative_to(files).as_posix(): path.read_bytes() for path in files.rglob("*") if path.is_file()}
         repo = self.repositories.setdefault(repository, Repository())
         repo.token, repo.gated = token, gated
         return repo.commit(files, revision)

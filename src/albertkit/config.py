@@ -24,11 +24,15 @@ from albertkit.config_values import (
     PROBLEM_TYPES,
     PUBLISHED,
     FrozenDict,
+    from_keras_hub,
 )
 from albertkit.errors import ConfigError, suggest
 from albertkit.hub import Name, Source
 
-__all__ = ["ACTIVATIONS", "PUBLISHED", "AlbertConfig"]
+__all__ = ["ACTIVATIONS", "CONFIG_FILES", "PUBLISHED", "AlbertConfig"]
+
+CONFIG_FILES = ("config.json", "albert_config.json", "assets/albert_config.json")
+"""Where a checkpoint keeps its configuration: Hugging Face's and KerasHub's, Google's, and that of a TensorFlow Hub module."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +222,7 @@ class AlbertConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], **overrides: Any) -> Self:
-        """Build a configuration from the keys of a JSON file, Hugging Face's or Google's.
+        """Build a configuration from the keys of a JSON file, Hugging Face's, Google's or KerasHub's.
 
         Args:
             values: The file's content. Unknown keys are kept in :attr:`extra` and named in one warning.
@@ -228,6 +232,7 @@ class AlbertConfig:
             ConfigError: If a value is impossible or an override is no field of the configuration.
         """
         _refuse_unknown(overrides)
+        values = from_keras_hub(values)
         known = {name: value for name, value in values.items() if name in _FIELDS and name != "extra"}
         extra = {name: value for name, value in values.items() if name not in _FIELDS - {"extra"} and name != "model_type"}
         model_type = values.get("model_type", "albert")
@@ -247,7 +252,7 @@ class AlbertConfig:
 
     @classmethod
     def from_json_file(cls, path: str | Path, **overrides: Any) -> Self:
-        """Read ``config.json`` (Hugging Face) or ``albert_config.json`` (Google).
+        """Read ``config.json`` (Hugging Face, KerasHub) or ``albert_config.json`` (Google).
 
         Raises:
             ConfigError: If the file is missing, is no JSON object, or holds an impossible value.
@@ -291,7 +296,7 @@ class AlbertConfig:
         if short in PUBLISHED and source.revision is None and not Path(source.name).is_dir():
             _refuse_unknown(overrides)
             return cls.published(short).replace(**overrides)
-        found = hub.locate(source, ("config.json", "albert_config.json"))
+        found = hub.locate(source, CONFIG_FILES)
         return cls.from_json_file(next(iter(found.values())), **overrides)
 
     # ---------------------------------------------------------------- writing

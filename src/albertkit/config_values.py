@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from albertkit.errors import ConfigError
 
 __all__ = [
     "ACTIVATIONS",
@@ -16,6 +19,7 @@ __all__ = [
     "PROBLEM_TYPES",
     "PUBLISHED",
     "FrozenDict",
+    "from_keras_hub",
 ]
 
 ACTIVATIONS = (
@@ -53,6 +57,33 @@ GOOGLE_KEYS = (
     "inner_group_num", "type_vocab_size", "vocab_size",
 )  # fmt: skip
 GOOGLE_ONLY = {"net_structure_type": 0, "gap_size": 0, "num_memory_blocks": 0, "down_scale_factor": 1}
+
+# Our fields by the arguments of KerasHub's AlbertBackbone, which has one dropout.
+_KERAS_HUB_KEYS = {
+    "vocab_size": "vocabulary_size", "embedding_size": "embedding_dim", "hidden_size": "hidden_dim",
+    "intermediate_size": "intermediate_dim", "num_hidden_layers": "num_layers", "num_attention_heads": "num_heads",
+    "num_hidden_groups": "num_groups", "inner_group_num": "num_inner_repetitions", "hidden_dropout_prob": "dropout",
+    "attention_probs_dropout_prob": "dropout", "max_position_embeddings": "max_sequence_length",
+    "type_vocab_size": "num_segments",
+}  # fmt: skip
+
+
+def from_keras_hub(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The configuration that describes KerasHub's ``AlbertBackbone`` under our keys; any other as it is.
+
+    Raises:
+        ConfigError: If it lacks an argument of that class.
+    """
+    if values.get("class_name") != "AlbertBackbone":
+        return values
+    arguments = values.get("config")
+    missing = [key for key in _KERAS_HUB_KEYS.values() if not isinstance(arguments, Mapping) or key not in arguments]
+    if not isinstance(arguments, Mapping) or missing:
+        raise ConfigError(
+            "a KerasHub configuration must hold every argument of AlbertBackbone", received=f"one without {missing[0]}"
+        )
+    fields = {ours: arguments[theirs] for ours, theirs in _KERAS_HUB_KEYS.items()}
+    return {"model_type": "albert", "architectures": ["AlbertModel"], "hidden_act": "gelu_new"} | fields  # always the tanh form
 
 
 class FrozenDict(dict[Any, Any]):

@@ -9,7 +9,8 @@ from albertkit.pipelines import PIPELINES, RunSettings
 from albertkit.pipelines.base import UNSET
 
 TASK = (
-    " TEXT --input --output --json --model --revision --allow-pickle --engine=auto|numpy|torch|onnx --device"
+    " TEXT --input --output --json --model --revision --allow-pickle"
+    " --engine=auto|numpy|torch|onnx|jax|tensorflow --device"
     " --dtype=float32|bfloat16|float16|int8|auto --token-budget --batch-size"
 )
 RECIPE = " RECIPE.yaml --output --init-from"
@@ -30,8 +31,10 @@ FLAGS = {
     "prepare": RECIPE.strip(),
     "pretrain": "--resume" + RECIPE,
     "finetune": "--resume RECIPE.yaml --task --model --output",
-    "evaluate": "--model --cloze --json --data --task --columns --revision --allow-pickle --engine=auto|numpy|torch|onnx --device"
+    "evaluate": "--model --cloze --json --data --task --columns --revision --allow-pickle"
+    " --engine=auto|numpy|torch|onnx|jax|tensorflow --device"
     " --dtype=float32|bfloat16|float16|int8|auto --token-budget --output RECIPE.yaml --init-from",
+    "convert": "SOURCE DESTINATION --to=safetensors|flax|tensorflow|google --architecture --revision --allow-pickle --json",
     "export": "MODEL DIRECTORY --format=onnx|torch --architecture --int8 --texts --min-agreement --max-accuracy-loss --revision"
     " --allow-pickle --json",
     "info": "MODEL --revision --allow-pickle --json",

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from albertkit import hub
-from albertkit.checkpoints.huggingface import CONFIG_FILE, from_disk_name, heads_on_disk
+from albertkit.checkpoints.huggingface import from_disk_name, heads_on_disk
 from albertkit.checkpoints.parameters import HEADS, Head
-from albertkit.checkpoints.weight_files import StoredWeights, read_weights
-from albertkit.config import AlbertConfig
+from albertkit.checkpoints.weight_files import read_weights
+from albertkit.config import CONFIG_FILES, AlbertConfig
 from albertkit.hub import Name
 
 __all__ = ["Description", "describe_checkpoint"]
@@ -89,14 +89,14 @@ def describe_checkpoint(name: Name) -> Description:
         CheckpointError: If there is no such checkpoint or its weights are damaged.
     """
     stored = read_weights(name)
-    config = AlbertConfig.from_json_file(hub.locate(name, (CONFIG_FILE,))[CONFIG_FILE])
+    config = AlbertConfig.from_json_file(next(iter(hub.locate(name, CONFIG_FILES).values())))
     sizes = {key: stored.tensors[disk].size for disk in stored.tensors if (key := from_disk_name(disk)) is not None}
     parts = {part: sum(size for key, size in sizes.items() if key.startswith(prefix)) for part, prefix in _PARTS.items()}
     parts["other"] = sum(sizes.values()) - sum(parts.values())
     heads = heads_on_disk(sizes, config.architectures)
     return Description(
-        location=str(stored.files[0].parent),
-        format=_describe_format(stored),
+        location=str(stored.directory),
+        format=stored.format if len(stored.files) == 1 else f"{stored.format} in {len(stored.files)} files",
         config=config,
         parameters={part: count for part, count in parts.items() if count},
         heads=heads,
@@ -104,13 +104,8 @@ def describe_checkpoint(name: Name) -> Description:
         dtype=stored.dtype,
         bytes=sum(path.stat().st_size for path in stored.files),
         sha256=_checksum(stored.files),
-        files=tuple(sorted(file.name for file in stored.files[0].parent.iterdir())),
+        files=tuple(sorted(file.name for file in stored.directory.iterdir())),
     )
-
-
-def _describe_format(stored: StoredWeights) -> str:
-    kind = "Hugging Face, PyTorch pickle" if stored.pickled else "Hugging Face, safetensors"
-    return kind if len(stored.files) == 1 else f"{kind} in {len(stored.files)} files"
 
 
 def _checksum(paths: Sequence[Path]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from albertkit import hub
-from albertkit.checkpoints.weight_files import WEIGHT_FILES
+from albertkit.checkpoints.weight_files import has_weights
 from albertkit.hub import Name
 
 __all__ = ["ONNX_FILE", "PROGRAM_FILE", "is_only_exported"]
@@ -18,4 +18,4 @@ PROGRAM_FILE = "model.pt2"
 def is_only_exported(name: Name) -> bool:
     """Tell whether a checkpoint holds :data:`ONNX_FILE` and no weights."""
     files = hub.open_files(name)
-    return files.has(ONNX_FILE) and not any(files.has(filename) for filename in WEIGHT_FILES)
+    return files.has(ONNX_FILE) and not has_weights(files)

@@ -57,7 +57,7 @@ class LoadedParameters:
     """What a checkpoint gave for a model.
 
     Attributes:
-        parameters: Contract name → float32 array; a read-only view of the file where it is stored as float32.
+        parameters: Contract name → float32 array; a read-only view of the file where it is stored so.
         missing: Contract names that the file lacks, such as the sentence-order head of the published files.
         unexpected: Names in the file that the asked-for model has no place for.
         dtype: The file's floating type: ``float32``, ``float16`` or ``bfloat16``.
@@ -73,6 +73,7 @@ class LoadedParameters:
 
 def from_disk_name(name: str) -> str | None:
     """The contract's name for a name on disk; ``None`` if it is one that is deliberately dropped."""
+    name = name.removeprefix("module.")  # a model saved from within PyTorch's DataParallel
     if _IGNORED.fullmatch(name):
         return None
     for old, new in _OLD_NORM.items():
@@ -111,7 +112,7 @@ def load_parameters(
             received=f"{stored.origin}, which lacks {body[0]} and {len(body) - 1} more",
         )
     return LoadedParameters(
-        parameters={key: np.asarray(found[key], dtype=np.float32) for key in expected if key not in missing},
+        parameters={key: np.ascontiguousarray(found[key], np.float32) for key in expected if key not in missing},
         missing=missing,
         unexpected=tuple(key for key in found if key not in expected),
         dtype=stored.dtype,

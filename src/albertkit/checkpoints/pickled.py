@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from albertkit.checkpoints.storage import FLOAT_TYPES, StoredTensors
+from albertkit.checkpoints.storage import StoredTensors, narrowest
 from albertkit.errors import CheckpointError
 from albertkit.optional import require
 
@@ -35,7 +35,7 @@ def read_pickled(path: str | Path) -> StoredTensors:
         values = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
         if not isinstance(values, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in values.values()):
             raise TypeError("it holds something else")
-        narrow = {str(tensor.dtype).removeprefix("torch.") for tensor in values.values()}
+        types = {str(tensor.dtype).removeprefix("torch.") for tensor in values.values()}
         tensors = {str(name): _to_numpy(tensor.detach(), torch) for name, tensor in values.items()}
     except Exception as error:  # whatever a damaged or hostile pickle brings about
         reason = next(iter(str(error).splitlines()), "").split(". ")[0] or type(error).__name__
@@ -44,7 +44,7 @@ def read_pickled(path: str | Path) -> StoredTensors:
             received=f"{path} ({reason})",
             fix="do not use a file whose source you do not trust",
         ) from None
-    return StoredTensors(tensors, next((name for name in reversed(FLOAT_TYPES) if name in narrow), "float32"), {})
+    return StoredTensors(tensors, narrowest(types), {})
 
 
 def _to_numpy(tensor: Any, torch: Any) -> np.ndarray:

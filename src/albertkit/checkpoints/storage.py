@@ -7,7 +7,7 @@ The format: eight bytes of header length, a JSON header, then the tensors' bytes
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,18 @@ from safetensors import SafetensorError, safe_open
 from albertkit.errors import AlbertError, CheckpointError
 from albertkit.files import new_file
 
-__all__ = ["FLOAT_TYPES", "StoredTensors", "read_tensors", "write_tensors"]
+__all__ = [
+    "FLOAT_TYPES",
+    "STORED_AS",
+    "StoredTensors",
+    "as_array",
+    "narrowest",
+    "read_tensors",
+    "to_stored",
+    "unwritable",
+    "widen",
+    "write_tensors",
+]
 
 FLOAT_TYPES = ("float32", "float16", "bfloat16")
 """The floating types weights may be stored in."""
@@ -28,7 +39,9 @@ _NUMPY_TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
-_STORED_AS = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+STORED_AS = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+"""Floating type → the name that the format gives it."""
+_FLOAT_NAMES = {kind: name for name, kind in STORED_AS.items()}
 
 
 @dataclass(frozen=True)
@@ -70,8 +83,8 @@ def read_tensors(path: str | Path) -> StoredTensors:
     if unknown := kinds - _NUMPY_TYPES.keys():
         raise CheckpointError(f"weights may be stored as {', '.join(_NUMPY_TYPES)}", received=f"{', '.join(unknown)} in {path}")
     return StoredTensors(
-        tensors={name: _view(content[start:], **entry) for name, entry in header.items()},
-        dtype=next((name for name, kind in reversed(_STORED_AS.items()) if kind in kinds), "float32"),
+        tensors={name: as_array(content[start:], **entry) for name, entry in header.items()},
+        dtype=narrowest([_FLOAT_NAMES.get(kind, "") for kind in kinds]),
         metadata=metadata,
     )
 
@@ -92,7 +105,7 @@ def write_tensors(
     """
     if dtype not in FLOAT_TYPES:
         raise CheckpointError(f"dtype must be one of {', '.join(FLOAT_TYPES)}", received=repr(dtype))
-    stored = {name: _to_stored(array, dtype) for name, array in tensors.items()}
+    stored = {name: to_stored(array, dtype) for name, array in tensors.items()}
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     position = 0
     for name, (kind, array) in stored.items():
@@ -108,6 +121,18 @@ def write_tensors(
         raise unwritable(path, error) from None
 
 
+def narrowest(types: Collection[str]) -> str:
+    """The narrowest of :data:`FLOAT_TYPES` among the names of types; ``float32`` where none is."""
+    return next((name for name in reversed(FLOAT_TYPES) if name in types), "float32")
+
+
+def widen(array: np.ndarray, dtype: str) -> np.ndarray:
+    """The same values in float32 where they are ``float16`` or the bit patterns of ``bfloat16``, exactly; else as they are."""
+    if dtype == "bfloat16":
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.float32) if dtype == "float16" else array
+
+
 def unwritable(path: str | Path, error: Exception) -> AlbertError:
     """The error for a file that could not be written, with the system's reason."""
     reason = getattr(error, "strerror", None) or str(error)
@@ -118,21 +143,19 @@ def unwritable(path: str | Path, error: Exception) -> AlbertError:
     )
 
 
-def _view(data: np.ndarray, dtype: str, shape: list[int], data_offsets: list[int]) -> np.ndarray:
+def as_array(data: np.ndarray, dtype: str, shape: list[int], data_offsets: list[int]) -> np.ndarray:
     """One tensor as a view of the file; the narrow floating types as float32."""
     array = data[slice(*data_offsets)].view(_NUMPY_TYPES[dtype]).reshape(shape)
-    if dtype == "BF16":
-        return (array.astype(np.uint32) << 16).view(np.float32)
-    return array.astype(np.float32) if dtype == "F16" else np.asarray(array)
+    return widen(np.asarray(array), _FLOAT_NAMES.get(dtype, ""))
 
 
-def _to_stored(array: np.ndarray, dtype: str) -> tuple[str, np.ndarray]:
+def to_stored(array: np.ndarray, dtype: str) -> tuple[str, np.ndarray]:
     """The format's name for a tensor's type, and its values in that type."""
     values = np.ascontiguousarray(array).reshape(np.shape(array))
     if not np.issubdtype(values.dtype, np.floating):
         little = values.dtype.newbyteorder("<")
         return next(kind for kind, name in _NUMPY_TYPES.items() if np.dtype(name) == little and kind != "BF16"), values
-    return _STORED_AS[dtype], _to_bfloat16(values) if dtype == "bfloat16" else values.astype(dtype)
+    return STORED_AS[dtype], _to_bfloat16(values) if dtype == "bfloat16" else values.astype(dtype)
 
 
 def _to_bfloat16(values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Describe a checkpoint: its sizes, parameters by part, heads and their tasks, vocabulary, number type and checksum."""
+"""Describe a checkpoint of any ALBERT tool: sizes, parameters by part, heads and their tasks, vocabulary, type, checksum."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from albertkit.hub import DEFAULT_MODEL, Source
 
 if TYPE_CHECKING:
     from albertkit.checkpoints.parameters import Head
+    from albertkit.tokenization import AlbertTokenizer
 
 __all__ = ["add_arguments", "run"]
 
@@ -36,13 +37,18 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Run the command and return its exit status."""
     from albertkit.checkpoints.describe import describe_checkpoint
+    from albertkit.errors import CheckpointError
     from albertkit.tokenization import AlbertTokenizer
 
     source = Source(arguments.model, arguments.revision, allow_pickle=arguments.allow_pickle)
     found = describe_checkpoint(source)
-    tokenizer = AlbertTokenizer.from_pretrained(source)
+    try:
+        tokenizer = AlbertTokenizer.from_pretrained(source)
+    except CheckpointError:  # weights alone, as KerasHub saves a backbone
+        tokenizer = None
     if arguments.json:
-        print(json.dumps(found.to_dict() | {"tokens": len(tokenizer)}, ensure_ascii=False, indent=2))
+        tokens = None if tokenizer is None else len(tokenizer)
+        print(json.dumps(found.to_dict() | {"tokens": tokens}, ensure_ascii=False, indent=2))
         return 0
     total = sum(found.parameters.values())
     tasks = _tasks_by_head()
@@ -50,7 +56,7 @@ def run(arguments: Namespace) -> int:
         ("checkpoint", found.location),
         ("format", f"{found.format}, {found.dtype}, {found.bytes:,} bytes"),
         ("sha256", found.sha256),
-        ("vocabulary", f"{len(tokenizer):,} tokens, {'lower-cased' if tokenizer.do_lower_case else 'cased'}"),
+        ("vocabulary", "none" if tokenizer is None else _describe_vocabulary(tokenizer)),
         ("files", ", ".join(found.files)),
     ]
     print("\n".join(f"{label:16} {value}" for label, value in rows))
@@ -61,6 +67,10 @@ def run(arguments: Namespace) -> int:
     print(f"\nparameters{total:>35,}")
     print("\n".join(f"  {part:24} {count:>18,}  {count / total:6.1%}" for part, count in found.parameters.items()))
     return 0
+
+
+def _describe_vocabulary(tokenizer: AlbertTokenizer) -> str:
+    return f"{len(tokenizer):,} tokens, {'lower-cased' if tokenizer.do_lower_case else 'cased'}"
 
 
 def _tasks_by_head() -> dict[Head, str]:

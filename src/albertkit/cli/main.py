@@ -34,6 +34,7 @@ COMMANDS = {
     "pretrain": "pre-train a model from a recipe",
     "finetune": "fine-tune a model on a task or on a table of your own",
     "evaluate": "score a model on held-out documents and on sentences with a gap",
+    "convert": "write a checkpoint of any ALBERT tool for another",
     "export": "write a model for ONNX or as a PyTorch program",
     "info": "describe a checkpoint",
     "doctor": "say what is installed and which engine runs",

@@ -32,6 +32,9 @@ class Files(Protocol):
     def has(self, filename: str) -> bool:
         """Whether it has the file; nothing is downloaded."""
 
+    def find(self, pattern: str) -> list[str]:
+        """Names of the files that fit a pattern with ``*`` for any characters but a slash; nothing is downloaded."""
+
     def fetch(self, filename: str) -> Path:
         """The local path of a file that it has, downloaded if need be.
 
@@ -102,6 +105,9 @@ class _Directory:
 
     def has(self, filename: str) -> bool:
         return (self.path / filename).is_file()
+
+    def find(self, pattern: str) -> list[str]:
+        return sorted(path.relative_to(self.path).as_posix() for path in self.path.glob(pattern))
 
     def fetch(self, filename: str) -> Path:
         return self.path / filename

@@ -11,9 +11,10 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
 from albertkit.errors import AlbertError, CheckpointError
@@ -38,6 +39,10 @@ class _Repository:
 
     def has(self, filename: str) -> bool:
         return filename in self.checksums
+
+    def find(self, pattern: str) -> list[str]:
+        depth = pattern.count("/")
+        return sorted(name for name in self.checksums if fnmatchcase(name, pattern) and name.count("/") == depth)
 
     def fetch(self, filename: str) -> Path:
         cached = try_to_load_from_cache(self.name, filename, cache_dir=self.source.cache_dir, revision=self.commit)
@@ -94,6 +99,16 @@ class _Cached:
 
     def has(self, filename: str) -> bool:
         return self._find(filename) is not None
+
+    def find(self, pattern: str) -> list[str]:
+        source = self.source
+        try:
+            folder = Path(
+                snapshot_download(self.name, revision=source.revision, cache_dir=source.cache_dir, local_files_only=True)
+            )
+        except HUB_ERRORS:  # nothing of it is in the cache
+            return []
+        return sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern))
 
     def fetch(self, filename: str) -> Path:
         path = self._find(filename)
