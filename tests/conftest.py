@@ -14,7 +14,9 @@ from .hub_stub import hub_stub  # noqa: F401  -- a fixture for every folder
 
 for name in shapes.__all__:
     setattr(shapes, name, getattr(jaxtyping, name))
-jaxtyping.install_import_hook("albertkit.models", "beartype.beartype")
+# Not TensorFlow's: Keras reads the signatures of its layers, which the checks hide, and traces with sizes that are unknown.
+CHECKED = [f"albertkit.models.{name}" for name in ("inputs", "lengths", "numpy", "onnx", "torch", "jax")]
+jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import tomllib
@@ -19,6 +20,19 @@ from albertkit.testing import tiny_config
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+TASKS = ["MaskedLM", "MultipleChoice", "PreTraining", "QuestionAnswering", "SequenceClassification", "TokenClassification"]
+OUR_NAMES = {
+    "AlbertTokenizerFast": "AlbertTokenizer",
+    "AutoConfig": "AlbertConfig",
+    "AutoModel": "AlbertModel",
+    "AutoTokenizer": "AlbertTokenizer",
+    **{f"AutoModelFor{task}": f"AlbertFor{task}" for task in TASKS},
+}
+"""Name that documentation elsewhere uses → ours."""
+
+OWN = {"torch": ("torch",), "jax": ("jax", "flax"), "tensorflow": ("tensorflow", "keras")}
+"""Package of models → the modules that it is written for."""
 
 
 def test_the_floors_hold(monkeypatch):
@@ -53,21 +67,60 @@ def test_public_names():
         "AutoModelForSequenceClassification",
         "AutoModelForTokenClassification",
         "AutoTokenizer",
+        "FlaxAlbertForMaskedLM",
+        "FlaxAlbertForMultipleChoice",
+        "FlaxAlbertForPreTraining",
+        "FlaxAlbertForPreTrainingOutput",
+        "FlaxAlbertForQuestionAnswering",
+        "FlaxAlbertForSequenceClassification",
+        "FlaxAlbertForTokenClassification",
+        "FlaxAlbertModel",
+        "FlaxAlbertPreTrainedModel",
+        "FlaxAutoModel",
+        "FlaxAutoModelForMaskedLM",
+        "FlaxAutoModelForMultipleChoice",
+        "FlaxAutoModelForPreTraining",
+        "FlaxAutoModelForQuestionAnswering",
+        "FlaxAutoModelForSequenceClassification",
+        "FlaxAutoModelForTokenClassification",
+        "TFAlbertForMaskedLM",
+        "TFAlbertForMultipleChoice",
+        "TFAlbertForPreTraining",
+        "TFAlbertForPreTrainingOutput",
+        "TFAlbertForQuestionAnswering",
+        "TFAlbertForSequenceClassification",
+        "TFAlbertForTokenClassification",
+        "TFAlbertModel",
+        "TFAlbertPreTrainedModel",
+        "TFAutoModel",
+        "TFAutoModelForMaskedLM",
+        "TFAutoModelForMultipleChoice",
+        "TFAutoModelForPreTraining",
+        "TFAutoModelForQuestionAnswering",
+        "TFAutoModelForSequenceClassification",
+        "TFAutoModelForTokenClassification",
         "pipeline",
     ]
     for name in albertkit.__all__:
-        assert getattr(albertkit, name) is not None
-    assert albertkit.AlbertTokenizerFast is albertkit.AlbertTokenizer
-    for name in albertkit.__all__:
-        if name.startswith("Auto"):
-            ours = {"AutoConfig": "AlbertConfig", "AutoTokenizer": "AlbertTokenizer"}.get(
-                name, name.replace("AutoModel", "Albert")
-            )
-            assert getattr(albertkit, name) is getattr(albertkit, "AlbertModel" if name == "AutoModel" else ours)
+        if not name.startswith(("Flax", "TF")):
+            assert getattr(albertkit, name) is getattr(albertkit, OUR_NAMES.get(name, name))
     assert set(dir(albertkit)) >= set(albertkit.__all__)
     with pytest.raises(AttributeError, match="AlbertFoo"):
         albertkit.AlbertFoo  # noqa: B018
     assert albertkit.__version__ == PROJECT["project"]["version"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("prefix", "package"), [("Flax", "jax"), ("TF", "tensorflow")])
+def test_names_of_other_frameworks_are_their_classes(prefix: str, package: str):
+    pytest.importorskip(package)
+    models = importlib.import_module(f"albertkit.models.{package}")
+    names = [name.removeprefix(prefix) for name in albertkit.__all__ if name.startswith(prefix)]
+    known = {"AlbertModel", "AlbertPreTrainedModel", "AlbertForPreTrainingOutput", *(f"AlbertFor{task}" for task in TASKS)}
+    assert known | {name for name in OUR_NAMES if name.startswith("AutoModel")} == set(names)
+    for name in names:
+        home = albertkit if name == "AlbertForPreTrainingOutput" else models
+        assert getattr(albertkit, prefix + name) is getattr(home, OUR_NAMES.get(name, name))
 
 
 def test_commands():
@@ -76,7 +129,7 @@ def test_commands():
         "zero-shot-classification", "sentence-similarity", "multiple-choice", "sentence-order", "pseudo-log-likelihood",
     ]  # fmt: skip
     others = [
-        "tokenize", "train-tokenizer", "prepare", "pretrain", "finetune", "evaluate", "export", "info", "doctor", "completion",
+        "tokenize", "train-tokenizer", "prepare", "pretrain", "finetune", "evaluate", "convert", "export", "info", "doctor", "completion",
     ]  # fmt: skip
     assert list(COMMANDS) == tasks + others
     assert sorted(tasks) == sorted(PIPELINES)
@@ -116,7 +169,7 @@ def test_parameter_names():
 def test_the_core_imports_no_framework():
     script = (
         "import sys\n"
-        "for name in ('torch', 'jax', 'tensorflow', 'transformers', 'tokenizers', 'google.protobuf', 'tqdm'):\n"
+        f"for name in {[*sum(OWN.values(), ()), 'h5py', 'transformers', 'tokenizers', 'google.protobuf', 'tqdm']}:\n"
         "    sys.modules[name] = None\n"
         "import albertkit\n"
         "from albertkit import AlbertConfig, AlbertTokenizer, pipeline\n"
@@ -124,14 +177,37 @@ def test_the_core_imports_no_framework():
         "from albertkit.cli.main import COMMANDS\n"
         "import importlib\n"
         "[importlib.import_module('albertkit.cli.' + name.replace('-', '_')) for name in COMMANDS]\n"
-        "try:\n"
-        "    albertkit.AlbertModel\n"
-        "except ImportError as error:\n"
-        "    print(error)\n"
+        "for name in ('AlbertModel', 'FlaxAlbertModel', 'TFAlbertModel'):\n"
+        "    try:\n"
+        "        getattr(albertkit, name)\n"
+        "    except ImportError as error:\n"
+        "        print(error)\n"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert 'pip install "albertkit[torch]"' in done.stdout
+    said = done.stdout.splitlines()
+    for extra, line in zip(("torch", "jax", "tensorflow"), said, strict=True):
+        assert line.endswith(f'pip install "albertkit[{extra}]"')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", OWN)
+def test_the_part_of_one_framework_imports_no_other(package: str, tiny_checkpoint: Path):
+    pytest.importorskip(package)
+    others = set(sum(OWN.values(), ())) - set(OWN[package])
+    script = (
+        f"import sys, {', '.join(OWN[package])}\n"
+        "before = set(sys.modules)  # TensorFlow itself imports JAX where it is installed\n"
+        "import numpy as np\n"
+        "from albertkit.inference import TokenBatch, load_engine\n"
+        f"engine = load_engine({str(tiny_checkpoint)!r}, 'masked_lm', engine={package!r})\n"
+        f"assert engine.name == {package!r}\n"
+        "batch = TokenBatch.from_sequences([[2, 5, 3]], [[0, 0, 0]])\n"
+        "assert engine.logits('masked_lm', batch, np.array([1])).shape == (1, 101)\n"
+        f"assert not {others} & (set(sys.modules) - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_extra_that_a_message_names_exists():

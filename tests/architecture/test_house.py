@@ -40,14 +40,14 @@ def test_functions_are_short():
 def test_forward_functions_are_shorter_still():
     bodies = {}
     for name, node in functions():
-        if node.name == "forward":
+        if node.name == "forward" or (node.name in ("call", "__call__") and name.startswith("models/")):
             first = node.body[1] if ast.get_docstring(node) else node.body[0]
             bodies[name] = node.end_lineno - first.lineno + 1
     assert {name: length for name, length in bodies.items() if length > 40} == {}
 
 
 def test_positional_parameters_are_few():
-    exempt = {"forward", "__init__", "__call__"}  # documented signatures and constructors of the ecosystem
+    exempt = {"forward", "call", "__init__", "__call__"}  # documented signatures and constructors of the ecosystem
     many = {}
     for name, node in functions():
         count = len([a for a in node.args.posonlyargs + node.args.args if a.arg not in ("self", "cls")])

@@ -18,11 +18,12 @@ from albertkit.checkpoints.publish import push_folder
 from albertkit.config import AlbertConfig
 from albertkit.errors import InputError
 from albertkit.hub import Name, Source
+from albertkit.models.differences import warn_of_differences
 from albertkit.models.torch.attention import ATTENTION_IMPLEMENTATIONS, AlbertAttention
 from albertkit.models.torch.embeddings import AlbertEmbeddings
 from albertkit.models.torch.encoder import AlbertEncoder
 from albertkit.models.torch.initialization import draw_parameters
-from albertkit.models.torch.loading import Device, find_dtype, move, warn_of_differences
+from albertkit.models.torch.loading import Device, find_dtype, move
 from albertkit.models.torch.recomputation import Recomputable, read_options
 from albertkit.outputs import ModelOutput
 
