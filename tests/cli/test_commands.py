@@ -11,6 +11,7 @@ import pytest
 
 from albertkit.cli.main import COMMANDS, main
 from albertkit.inference import engine
+from albertkit.optional import EXTRAS, is_installed
 
 LIGHT = [name for name in COMMANDS if name not in ("prepare", "pretrain", "finetune", "evaluate")]
 """Commands without a recipe, whose ``--help`` reads no part of the package but the command's own file."""
@@ -40,7 +41,10 @@ def test_info_and_doctor(capsys, tiny_checkpoint):
     assert main(["doctor"]) == 0
     assert "albert-mini-en answers" in capsys.readouterr().out
     assert main(["doctor", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["packages"]["core"]["numpy"]
+    packages = json.loads(capsys.readouterr().out)["packages"]
+    assert packages["core"]["numpy"]
+    assert bool(packages["tensorflow"]["tensorflow"]) == is_installed("tensorflow")
+    assert set(packages) <= {"core", *EXTRAS.values()}
 
 
 def test_doctor_says_what_auto_takes(capsys, monkeypatch):
@@ -51,6 +55,7 @@ def test_doctor_says_what_auto_takes(capsys, monkeypatch):
     assert "numpy for one short text: " in page
     assert "torch for many texts (26,000 tokens with albert-mini-en" in page
     assert "torch for --device cuda: " in page
+    assert ("jax for --engine jax: " in page) == ("jax" in engine.find_installed())
     monkeypatch.setattr(engine, "find_installed", frozenset)
     assert main(["doctor", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -56,6 +56,15 @@ def objects(capsys) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
+def split_numbers(value: Any, numbers: list[float]) -> Any:
+    """An answer without its floating numbers, which are added to a list."""
+    if isinstance(value, dict):
+        return {name: split_numbers(part, numbers) for name, part in value.items()}
+    if isinstance(value, list):
+        return [split_numbers(part, numbers) for part in value]
+    return numbers.append(value) if isinstance(value, float) else value
+
+
 def test_every_task_has_its_command():
     assert sorted(EXAMPLES) == sorted(PIPELINES)
 
@@ -66,6 +75,21 @@ def test_answers_are_the_pipelines_own(task: str, model_of, capsys):
     assert main([task, *words, *flags, "--json", "--model", model_of(task), "--engine", "numpy"]) == 0
     expected = list(pipeline(task, model_of(task), engine="numpy", **options)(iter(records)))
     assert objects(capsys) == [record | {"answers": answer} for record, answer in zip(records, expected, strict=True)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["jax", "tensorflow"])
+@pytest.mark.parametrize("task", {PIPELINES[task].head: task for task in EXAMPLES}.values())
+def test_a_task_of_every_head_runs_on_jax_and_tensorflow(task: str, engine: str, model_of, capsys):
+    pytest.importorskip(engine)
+    words, flags, _, _ = EXAMPLES[task]
+    found: dict[str, tuple[Any, list[float]]] = {}
+    for name in ("numpy", engine):
+        assert main([task, *words, *flags, "--json", "--model", model_of(task), "--engine", name]) == 0
+        numbers: list[float] = []
+        found[name] = split_numbers(objects(capsys), numbers), numbers
+    assert found[engine][0] == found["numpy"][0]
+    assert found[engine][1] == pytest.approx(found["numpy"][1], abs=1e-4)
 
 
 @pytest.mark.parametrize("task", EXAMPLES)

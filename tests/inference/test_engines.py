@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from albertkit.checkpoints.parameters import HEADS_OF_CLASS
 from albertkit.errors import CheckpointError, InputError
 from albertkit.inference import TokenBatch, load_engine, plan_batches
 from albertkit.inference.engine import SWITCH_WORK, AutoEngine, choose_engine, find_installed, work_of_token
+from albertkit.inference.torch_engine import TorchEngine
 from albertkit.models.torch import AlbertForPreTraining
 from albertkit.testing import random_parameters, tiny_config
 
@@ -38,19 +40,30 @@ def assert_equal(received: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(received, expected, atol=1e-5 * (1 + np.abs(expected).max()), rtol=0)
 
 
+COMPILED = [pytest.param("jax", marks=pytest.mark.slow), pytest.param("tensorflow", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("name", ["torch", *COMPILED])
 @pytest.mark.parametrize("kind", HEADS_OF_CLASS)
-def test_numpy_and_torch_agree_on_every_head(kind, tmp_path, batch):
+def test_engines_agree_with_numpy_on_every_head(kind, name, tmp_path, batch):
+    pytest.importorskip(name)
     config, heads = tiny_config(num_labels=4), HEADS_OF_CLASS[kind]
     save_checkpoint(tmp_path, config, random_parameters(config, heads), architecture=kind)
     ours = load_engine(tmp_path, engine="numpy")
-    assert_equal(ours.hidden_states(batch), load_engine(tmp_path, engine="torch").hidden_states(batch))
+    if name == "torch" or kind == "AlbertModel":  # to compile the encoder alone for every kind would take long
+        assert_equal(load_engine(tmp_path, engine=name).hidden_states(batch), ours.hidden_states(batch))
     for head in heads:
-        torchs = load_engine(tmp_path, head, engine="torch")
         assert head in ours.heads
-        assert head in torchs.heads
+        if head == "answerability" and name != "torch":
+            with pytest.raises(InputError, match=f"the {name} engine has no answerability head"):
+                load_engine(tmp_path, head, engine=name)
+            continue
+        theirs = load_engine(tmp_path, head, engine=name)
+        assert theirs.name == name
+        assert head in theirs.heads
         if head == "answerability":
             allowed = np.arange(len(batch.input_ids)) % 3 != 0
-            received, expected = ours.answer_spans(batch, allowed), torchs.answer_spans(batch, allowed)
+            received, expected = theirs.answer_spans(batch, allowed), ours.answer_spans(batch, allowed)
             assert_equal(received.cls_logits, expected.cls_logits)
             starts = expected.start_top_log_probs > -1e29  # of short sequences the beam has places that are none
             ends = (expected.end_top_log_probs > -1e29) & starts[..., None]
@@ -65,10 +78,12 @@ def test_numpy_and_torch_agree_on_every_head(kind, tmp_path, batch):
             "multiple_choice": (5, 1), "token_classification": (67, 4), "question_answering": (67, 2),
         }[head]  # fmt: skip
         if head != "pooler":
-            assert ours.logits(head, batch).shape == shape
-            assert_equal(ours.logits(head, batch), torchs.logits(head, batch))
+            scores = ours.logits(head, batch)
+            assert scores.shape == shape
+            assert_equal(theirs.logits(head, batch), scores)
             chosen = np.array([1, 0, 4])
-            assert_equal(ours.logits(head, batch, chosen), torchs.logits(head, batch)[chosen])
+            assert_equal(theirs.logits(head, batch, chosen), scores[chosen])
+            assert_equal(ours.logits(head, batch, chosen), scores[chosen])
 
 
 def test_a_sequence_gives_the_same_alone_and_in_company(checkpoint, batch):
@@ -95,24 +110,52 @@ def test_a_model_object_runs_as_it_is(checkpoint, batch):
     )
 
 
+@pytest.mark.parametrize("name", COMPILED)
+def test_a_compiled_engine_runs_a_model_object_in_its_type(name, checkpoint, batch):
+    pytest.importorskip(name)
+    package = importlib.import_module(f"albertkit.models.{name}")
+    exact = load_engine(checkpoint, engine="numpy").hidden_states(batch)
+    narrow = load_engine(package.AlbertForPreTraining.from_pretrained(checkpoint, dtype="bfloat16"), "masked_lm", device="cpu")
+    assert narrow.name == name
+    assert narrow.hidden_states(batch).dtype == narrow.logits("masked_lm", batch, np.array([3])).dtype == np.float32
+    assert 0 < np.abs(narrow.hidden_states(batch) - exact).max() < 0.15
+    for arguments, rule in (
+        ({"engine": "torch"}, f"runs on the {name} engine"),
+        ({"dtype": "float16"}, "computes in its own type"),
+    ):
+        with pytest.raises(InputError, match=rule):
+            load_engine(narrow.model, **arguments)
+    with pytest.raises(InputError, match="no answerability head"):
+        narrow.answer_spans(batch, np.ones(len(batch.input_ids), bool))
+    for arguments, rule in (({"device": "nowhere:1"}, "device must be one"), ({"dtype": "int8"}, "has no int8")):
+        with pytest.raises(InputError, match=rule):
+            load_engine(checkpoint, engine=name, **arguments)
+
+
 @pytest.mark.parametrize(
     ("work", "device", "dtype", "situation", "engine"),
     [
         (0, None, None, {}, "numpy"),
         (SWITCH_WORK, "cpu", "float32", {}, "numpy"),
         (SWITCH_WORK + 1, None, None, {}, "torch"),
-        (0, None, None, {"is_torch_loaded": True}, "torch"),
+        (0, None, None, {"loaded": ("torch", "jax")}, "torch"),
         (0, "cuda:0", None, {}, "torch"),
         (0, None, "bfloat16", {"installed": ()}, "torch"),  # which says what to install
+        (0, None, "bfloat16", {"loaded": ("jax",)}, "torch"),
+        (0, None, "bfloat16", {"loaded": ("jax",), "installed": ("jax",)}, "jax"),
+        (0, "cuda", None, {"loaded": ("tensorflow",), "installed": ("tensorflow", "onnx")}, "tensorflow"),
+        (0, None, "int8", {"loaded": ("jax",), "installed": ("jax",)}, "torch"),
+        (SWITCH_WORK + 1, None, None, {"loaded": ("jax",), "installed": ("jax",)}, "numpy"),
+        (0, "cuda", None, {"installed": ("jax", "tensorflow")}, "torch"),
         (0, None, "int8", {}, "torch"),
         (0, None, "int8", {"installed": ("onnx",)}, "onnx"),
         (0, "cuda", "int8", {"installed": ("onnx",)}, "torch"),
         (SWITCH_WORK + 1, None, None, {"installed": ("onnx",)}, "numpy"),
-        (0, None, None, {"is_only_exported": True, "is_torch_loaded": True}, "onnx"),
+        (0, None, None, {"is_only_exported": True, "loaded": ("torch",)}, "onnx"),
     ],
 )
 def test_the_rule_of_auto(work, device, dtype, situation, engine):
-    chosen = choose_engine(work, device, dtype, **{"installed": ("torch", "onnx"), "is_torch_loaded": False} | situation)
+    chosen = choose_engine(work, device, dtype, **{"installed": ("torch", "onnx"), "loaded": ()} | situation)
     assert chosen.engine == engine
     assert chosen.reason
 
@@ -123,7 +166,7 @@ def test_work_counts_every_application_of_a_layer():
 
 def test_what_is_installed_is_found_without_importing_it(monkeypatch):
     monkeypatch.setattr(optional, "is_installed", lambda name: name != "onnxruntime")
-    assert find_installed() == {"torch"}
+    assert find_installed() == {"torch", "jax", "tensorflow"}
 
 
 @pytest.mark.slow
@@ -149,8 +192,9 @@ def test_auto_takes_torch_where_it_is_loaded(checkpoint):
     assert not isinstance(load_engine(checkpoint), AutoEngine)
 
 
-@pytest.mark.parametrize("engine", ["numpy", "torch"])
+@pytest.mark.parametrize("engine", ["numpy", "torch", *COMPILED])
 def test_a_missing_head_is_named(tmp_path, batch, engine: str):
+    pytest.importorskip(engine)
     save_checkpoint(tmp_path, tiny_config(), random_parameters(tiny_config(), ("pooler",)))
     loaded = load_engine(tmp_path, engine=engine)
     loaded.hidden_states(batch)
@@ -176,10 +220,12 @@ def test_what_cannot_run_is_refused(checkpoint):
     ):
         with pytest.raises(InputError, match=rule):
             load_engine(checkpoint, **arguments)
-    with pytest.raises(InputError, match="a name, a directory or a PyTorch model"):
+    with pytest.raises(InputError, match="a name, a directory or a model of albertkit"):
         load_engine(3)
-    with pytest.raises(InputError, match="albertkit's own models"):
+    with pytest.raises(InputError, match="a model of albertkit; received a Linear"):
         load_engine(torch.nn.Linear(1, 1))
+    with pytest.raises(InputError, match="albertkit's own models"):
+        TorchEngine(torch.nn.Linear(1, 1))
     with pytest.raises(InputError, match="runs on the torch engine"):
         load_engine(AlbertForPreTraining(tiny_config()), engine="numpy")
 

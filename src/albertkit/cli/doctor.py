@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -16,6 +17,10 @@ _PACKAGES = {
     "core": ("numpy", "sentencepiece", "safetensors", "huggingface_hub", "jsonargparse", "pyyaml", "tqdm"),
     "torch": ("torch",),
     "onnx": ("onnx", "onnxruntime"),
+    "jax": ("jax", "flax", "optax"),
+    "tensorflow": ("tensorflow", "keras"),
+    "formats": ("h5py", "msgpack"),
+    "wordpiece": ("tokenizers",),
 }
 _TYPES = "float32; --dtype bfloat16 and int8 are quicker and change some answers: docs/export.md says what they cost"
 _FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
@@ -49,10 +54,10 @@ def run(arguments: Namespace) -> int:
 
 
 def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    for distribution in (package, f"{package}-cpu"):  # TensorFlow comes as either
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(distribution)
+    return None
 
 
 def _engines() -> list[dict[str, str]]:
@@ -62,10 +67,10 @@ def _engines() -> list[dict[str, str]]:
     from albertkit import optional
     from albertkit.config import AlbertConfig
     from albertkit.hub import DEFAULT_MODEL
-    from albertkit.inference.engine import SWITCH_WORK, choose_engine, find_installed, work_of_token
+    from albertkit.inference.engine import SWITCH_WORK, Choice, choose_engine, find_installed, work_of_token
 
     installed = find_installed()
-    choose = partial(choose_engine, installed=installed, is_torch_loaded=False)
+    choose = partial(choose_engine, installed=installed, loaded=())
     switch = round(SWITCH_WORK / work_of_token(AlbertConfig.from_pretrained(DEFAULT_MODEL)), -3)
     found = {
         "one short text": choose(0),
@@ -75,6 +80,9 @@ def _engines() -> list[dict[str, str]]:
         accelerator = optional.require("torch").accelerator.current_accelerator(check_available=True)
         if accelerator is not None:
             found[f"--device {accelerator.type}"] = choose(0, accelerator.type)
+    for name in ("jax", "tensorflow"):
+        if name in installed:
+            found[f"--engine {name}"] = Choice(name, "it has to be asked for: it compiles a program for every shape of a batch")
     return [{"work": work, "engine": engine, "reason": reason} for work, (engine, reason) in found.items()]
 
 

@@ -23,7 +23,7 @@ def add_model_arguments(parser: ArgumentParser) -> None:
     group.add_argument("--batch-size", type=int, metavar="N", help="most sequences computed at once (default: no limit)")
 
 
-def add_source_arguments(group: _ArgumentGroup) -> None:
+def add_source_arguments(group: ArgumentParser | _ArgumentGroup) -> None:
     """Add ``--revision`` and ``--allow-pickle``."""
     group.add_argument("--revision", metavar="REVISION", help="branch, tag or commit of a hub repository")
     group.add_argument(

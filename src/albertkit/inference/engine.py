@@ -20,7 +20,7 @@ from albertkit.outputs import QuestionAnsweringWithAnswerabilityOutput
 
 __all__ = ["ENGINES", "SWITCH_WORK", "Choice", "Engine", "choose_engine", "find_installed", "load_engine", "work_of_token"]
 
-ENGINES = ("auto", "numpy", "torch", "onnx")
+ENGINES = ("auto", "numpy", "torch", "onnx", "jax", "tensorflow")
 """Names of the engines; what ``auto`` takes is said by :func:`choose_engine`."""
 
 SWITCH_WORK = 160_000_000
@@ -29,7 +29,12 @@ albert-mini-en, 4,300 of albert-base. NumPy has then lost about what it saved at
 ``auto`` takes at most twice the time of the better of the two. In fresh processes on two cores PyTorch takes 1.6 s more to start,
 and saves about 60 µs a token of albert-mini-en and 400 µs of albert-base (docs/experiments.md)."""
 
-_PACKAGES = {"torch": ("torch",), "onnx": ("onnx", "onnxruntime")}
+_PACKAGES = {
+    "torch": ("torch",),
+    "onnx": ("onnx", "onnxruntime"),
+    "jax": ("jax", "flax"),
+    "tensorflow": ("tensorflow", "keras"),
+}
 
 
 class Choice(NamedTuple):
@@ -49,6 +54,11 @@ def find_installed() -> frozenset[str]:
     return frozenset(engine for engine, names in _PACKAGES.items() if all(map(optional.is_installed, names)))
 
 
+def find_loaded() -> frozenset[str]:
+    """Those of :func:`find_installed` whose packages the process has imported."""
+    return frozenset(engine for engine, names in _PACKAGES.items() if all(name in sys.modules for name in names))
+
+
 def work_of_token(config: AlbertConfig) -> int:
     """How many numbers all layers pass through their activation for a token: what PyTorch saves on NumPy grows with these.
 
@@ -64,32 +74,35 @@ def choose_engine(
     dtype: str | None = None,
     *,
     installed: Container[str],
-    is_torch_loaded: bool,
+    loaded: Container[str],
     is_only_exported: bool = False,
 ) -> Choice:
     """The rule by which ``auto`` picks.
 
     An exported model runs on ONNX Runtime. Other devices than the CPU and other types than float32 are PyTorch's, but for int8
     where ONNX Runtime alone is installed. Else PyTorch computes where it is loaded already or worth its import, and NumPy where
-    it is not; in float32 ONNX Runtime is no faster than NumPy.
+    it is not; in float32 ONNX Runtime is no faster than NumPy. JAX and TensorFlow first compile a program for every shape of a
+    batch, so that they are taken only in PyTorch's place: where it is not installed and they are loaded already.
 
     Args:
         work: Done and at hand: tokens times :func:`work_of_token`.
         device: As :func:`load_engine` takes it.
         dtype: As :func:`load_engine` takes it.
         installed: From :func:`find_installed`.
-        is_torch_loaded: Whether the process has imported PyTorch.
+        loaded: From :func:`find_loaded`.
         is_only_exported: Whether the checkpoint is an exported model without weights.
     """
     if is_only_exported:
         return Choice("onnx", "the checkpoint is an exported model without weights")
-    if device not in (None, "cpu"):
-        return Choice("torch", "the others run on the CPU only")
-    if dtype == "int8" and "torch" not in installed and "onnx" in installed:
+    if dtype == "int8" and device in (None, "cpu") and "torch" not in installed and "onnx" in installed:
         return Choice("onnx", "it has int8, and PyTorch is not installed")
+    compiled = [engine for engine in ("jax", "tensorflow") if engine in loaded and "torch" not in installed and dtype != "int8"]
+    framework = next(iter(compiled), "torch")
+    if device not in (None, "cpu"):
+        return Choice(framework, "NumPy and ONNX Runtime compute on the CPU only")
     if dtype not in (None, "float32"):
-        return Choice("torch", "NumPy computes in float32 only")
-    if is_torch_loaded:
+        return Choice(framework, "NumPy computes in float32 only")
+    if "torch" in loaded:
         return Choice("torch", "it is the fastest, and loaded already")
     if work <= SWITCH_WORK:
         return Choice("numpy", "it is done before PyTorch would be imported")
@@ -156,13 +169,13 @@ def load_engine(
     """Load a model on an engine.
 
     Args:
-        model: A directory, an embedded model, a published name, a hub id, a :class:`~albertkit.hub.Source`, or a PyTorch model
-            of this package.
+        model: A directory, an embedded model, a published name, a hub id, a :class:`~albertkit.hub.Source`, or a model of this
+            package, of PyTorch, JAX or TensorFlow.
         head: The head that will be asked for; ``None``: hidden states only.
         engine: One of :data:`ENGINES`.
-        device: A PyTorch device, ``"cpu"``, ``"cuda:0"`` …; NumPy runs on the CPU only.
-        dtype: ``"float32"``, ``"bfloat16"``, ``"float16"``, ``"int8"`` or ``"auto"`` (the file's) with PyTorch; ``"float32"`` or
-            ``"int8"`` with ONNX Runtime; NumPy computes in float32 only.
+        device: ``"cpu"``, ``"cuda:0"`` …; NumPy and ONNX Runtime compute on the CPU only.
+        dtype: ``"float32"``, ``"bfloat16"``, ``"float16"``, ``"int8"`` or ``"auto"`` (the file's) with PyTorch, and without int8
+            with JAX and TensorFlow; ``"float32"`` or ``"int8"`` with ONNX Runtime; NumPy computes in float32 only.
 
     Raises:
         InputError: If the engine is unknown or cannot run on that device or in that type.
@@ -183,18 +196,16 @@ def load_engine(
     installed = find_installed()
     chosen = engine
     if engine == "auto":
-        exported, is_loaded = is_only_exported(model), "torch" in sys.modules
-        chosen, _ = choose_engine(0, device, dtype, installed=installed, is_torch_loaded=is_loaded, is_only_exported=exported)
-    if chosen == "onnx":
-        return _load_onnx(model, head, device, dtype)
-    if chosen == "torch":
-        return _load_torch(model, head, device, dtype)
+        loaded, exported = find_loaded(), is_only_exported(model)
+        chosen, _ = choose_engine(0, device, dtype, installed=installed, loaded=loaded, is_only_exported=exported)
+    if chosen in _LOADERS:
+        return _LOADERS[chosen](model, head, device, dtype)
     from albertkit.inference.numpy_engine import NumPyEngine
 
-    loaded = NumPyEngine.load(model, head)
+    first = NumPyEngine.load(model, head)
     if engine == "auto" and "torch" in installed:
-        return AutoEngine(loaded, lambda: _load_torch(model, head, device, dtype))
-    return loaded
+        return AutoEngine(first, lambda: _load_torch(model, head, device, dtype))
+    return first
 
 
 class AutoEngine:
@@ -215,7 +226,7 @@ class AutoEngine:
     def _engine_for(self, batch: TokenBatch) -> Engine:
         if self._load_second is not None:
             self._work += len(batch.input_ids) * work_of_token(self.config)
-            choice = choose_engine(self._work, installed=("torch",), is_torch_loaded="torch" in sys.modules)
+            choice = choose_engine(self._work, installed=("torch",), loaded=find_loaded())
             if choice.engine == "torch":
                 self._engine, self._load_second = self._load_second(), None
         return self._engine
@@ -249,14 +260,42 @@ def _load_torch(name: Name, head: Head | None, device: str | None, dtype: str | 
     return TorchEngine.load(name, head, device=device, dtype=dtype)
 
 
-def _engine_of_model(model: Any, head: Head | None, engine: str, device: str | None, dtype: str | None) -> Engine:
-    torch = sys.modules.get("torch")
-    if torch is None or not isinstance(model, torch.nn.Module):
-        raise InputError(
-            "model must be a name, a directory or a PyTorch model of albertkit", received=f"a {type(model).__name__}"
-        )
-    if engine in ("numpy", "onnx"):
-        raise InputError("a PyTorch model runs on the torch engine", received=f'engine="{engine}"', fix="leave engine out")
-    from albertkit.inference.torch_engine import TorchEngine
+def _load_jax(name: Name, head: Head | None, device: str | None, dtype: str | None) -> Engine:
+    optional.require("flax", "The jax engine")
+    from albertkit.inference.jax_engine import JaxEngine
 
-    return TorchEngine(model, head, device=device, dtype=dtype)
+    return JaxEngine.load(name, head, device=device, dtype=dtype)
+
+
+def _load_tensorflow(name: Name, head: Head | None, device: str | None, dtype: str | None) -> Engine:
+    optional.require("tensorflow", "The tensorflow engine")
+    from albertkit.inference.tensorflow_engine import TensorFlowEngine
+
+    return TensorFlowEngine.load(name, head, device=device, dtype=dtype)
+
+
+_LOADERS = {"torch": _load_torch, "onnx": _load_onnx, "jax": _load_jax, "tensorflow": _load_tensorflow}
+
+
+def _engine_of_model(model: Any, head: Head | None, engine: str, device: str | None, dtype: str | None) -> Engine:
+    for name in ("torch", "jax", "tensorflow"):
+        package = sys.modules.get(f"albertkit.models.{name}")  # without which there is no model of it
+        if package is not None and isinstance(model, package.AlbertPreTrainedModel):
+            break
+    else:
+        raise InputError("model must be a name, a directory or a model of albertkit", received=f"a {type(model).__name__}")
+    if engine not in ("auto", name):
+        raise InputError(f"this model runs on the {name} engine", received=f'engine="{engine}"', fix="leave engine out")
+    if name == "torch":
+        from albertkit.inference.torch_engine import TorchEngine
+
+        return TorchEngine(model, head, device=device, dtype=dtype)
+    if dtype is not None:
+        raise InputError(f"a model on the {name} engine computes in its own type", received=f"dtype={dtype!r}", fix="load it so")
+    if name == "jax":
+        from albertkit.inference.jax_engine import JaxEngine
+
+        return JaxEngine(model, head, device=device)
+    from albertkit.inference.tensorflow_engine import TensorFlowEngine
+
+    return TensorFlowEngine(model, head, device=device)

@@ -12,14 +12,14 @@ import numpy as np
 from albertkit import hub, optional
 from albertkit.checkpoints.exported import ONNX_FILE, is_only_exported
 from albertkit.checkpoints.huggingface import heads_on_disk, load_parameters
-from albertkit.checkpoints.parameters import POOLED_HEADS, Head
+from albertkit.checkpoints.parameters import Head
 from albertkit.config import AlbertConfig
 from albertkit.errors import CheckpointError, InputError
 from albertkit.hub import Name
 from albertkit.inference.batching import TokenBatch
-from albertkit.inference.heads import require_head, require_scores
+from albertkit.inference.heads import require_head
+from albertkit.inference.padded_engine import PaddedEngine
 from albertkit.inference.padding import PaddedBlock, pad_blocks
-from albertkit.models.inputs import check_length, check_range
 from albertkit.models.onnx import BARRED, BEAM_WIDTH, MASKED_POSITIONS, NEVER, PRODUCER, make_onnx_model, output_names
 from albertkit.outputs import QuestionAnsweringWithAnswerabilityOutput
 
@@ -30,7 +30,7 @@ _MOST_PLACES = 512  # of a block: what lies between its layers stays in cache, a
 _ERRORS_ONLY = 3  # ONNX Runtime's log levels; it warns of the input that may be left out
 
 
-class OnnxEngine:
+class OnnxEngine(PaddedEngine):
     """Runs an ONNX model.
 
     Args:
@@ -101,25 +101,6 @@ class OnnxEngine:
         require_head(head, engine.heads)
         return engine
 
-    def hidden_states(self, batch: TokenBatch) -> np.ndarray:
-        """See :class:`~albertkit.inference.engine.Engine`."""
-        (hidden,) = self._run_tokens(("last_hidden_state",), batch)
-        return hidden
-
-    def logits(self, head: Head, batch: TokenBatch, positions: np.ndarray | None = None) -> np.ndarray:
-        """See :class:`~albertkit.inference.engine.Engine`."""
-        require_scores(head, self.heads)
-        names = output_names(head, self.heads)
-        if head == "masked_lm":
-            return self._score_vocabulary(names[0], batch, positions)
-        if head in POOLED_HEADS or head == "pooler":
-            found = self._run_sequences(names[0], batch)
-        elif head == "question_answering":
-            found = np.stack(self._run_tokens(names, batch), axis=-1)
-        else:
-            (found,) = self._run_tokens(names, batch)
-        return found if positions is None else found[positions]
-
     def answer_spans(self, batch: TokenBatch, allowed: np.ndarray) -> QuestionAnsweringWithAnswerabilityOutput:
         """See :class:`~albertkit.inference.engine.Engine`."""
         require_head("answerability", self.heads)
@@ -139,51 +120,24 @@ class OnnxEngine:
                     found[name][(sequence, *map(slice, values.shape))] = values  # a short block's beam is narrower
         return found
 
-    def _score_vocabulary(self, name: str, batch: TokenBatch, positions: np.ndarray | None) -> np.ndarray:
-        """Scores ``[P, V]``; blocks without a position are not run."""
-        wanted = np.arange(len(batch.input_ids)) if positions is None else positions
-        scores = np.empty((len(wanted), self.config.vocab_size), np.float32)
-        for block in self._blocks(batch):
-            places = np.full(len(batch.input_ids), -1)
-            places[block.tokens] = np.flatnonzero(block.mask)
-            rows = np.flatnonzero(places[wanted] >= 0)
-            if len(rows):
-                (found,) = self._call((name,), batch, block, {MASKED_POSITIONS: places[wanted[rows]]})
-                scores[rows] = found[0]
-        return scores
-
-    def _run_tokens(self, names: tuple[str, ...], batch: TokenBatch) -> list[np.ndarray]:
-        """Outputs ``[B, L, …]`` of every block as ``[T, …]`` of the batch."""
-        found: list[np.ndarray] = []
-        for block in self._blocks(batch):
-            outputs = [output[block.mask] for output in self._call(names, batch, block)]
-            found = found or [np.empty((len(batch.input_ids), *output.shape[1:]), np.float32) for output in outputs]
-            for whole, output in zip(found, outputs, strict=True):
-                whole[block.tokens] = output
-        return found
-
-    def _run_sequences(self, name: str, batch: TokenBatch) -> np.ndarray:
-        """An output ``[b, …]`` of every block as ``[B, C]`` of the batch."""
-        parts = [(block.sequences, self._call((name,), batch, block)[0]) for block in self._blocks(batch)]
-        order = np.argsort(np.concatenate([sequences for sequences, _ in parts]))
-        return np.concatenate([scores.reshape(len(sequences), -1) for sequences, scores in parts])[order]
-
-    def _blocks(self, batch: TokenBatch) -> Iterator[PaddedBlock]:
-        """Blocks of a batch whose ids and lengths the model has entries for."""
-        check_length(int(np.diff(batch.cu_seqlens).max()), self.config)
-        for name, setting in (("input_ids", "vocab_size"), ("token_type_ids", "type_vocab_size")):
-            values = getattr(batch, name)
-            check_range(name, int(values.min()), int(values.max()), getattr(self.config, setting), setting)
+    def _cut(self, batch: TokenBatch) -> Iterator[PaddedBlock]:
         return pad_blocks(batch, _MOST_PADDING, _MOST_PLACES)
 
+    def _compute(self, head: Head | None, batch: TokenBatch, block: PaddedBlock, places: np.ndarray | None = None) -> np.ndarray:
+        names = ("last_hidden_state",) if head is None else output_names(head, self.heads)
+        found = self._call(names, batch, block, {} if places is None else {MASKED_POSITIONS: places})
+        if head == "question_answering":
+            return np.stack(found, axis=-1)
+        return found[0][0] if head == "masked_lm" else found[0]
+
     def _call(
-        self, names: tuple[str, ...], batch: TokenBatch, block: PaddedBlock, extra: Mapping[str, np.ndarray] | None = None
+        self, names: tuple[str, ...], batch: TokenBatch, block: PaddedBlock, extra: Mapping[str, np.ndarray]
     ) -> list[np.ndarray]:
         columns = {"input_ids": block.pad(batch.input_ids), "attention_mask": block.mask.astype(np.int64)}
         columns["token_type_ids"] = block.pad(batch.token_type_ids)
         if "multiple_choice" in self.heads:  # [b, 1, L]: here every choice is a sequence of its own
             columns = {name: values[:, None] for name, values in columns.items()}
-        found: list[np.ndarray] = self._session.run(list(names), columns | dict(extra or {}), self._run_options)
+        found: list[np.ndarray] = self._session.run(list(names), columns | dict(extra), self._run_options)
         return found
 
 

@@ -89,10 +89,10 @@ def pipeline(
 
     Args:
         task: A key of :data:`PIPELINES` or of :data:`ALIASES`; what the checkpoint's head is for where none is given.
-        model: A directory, an embedded model, a published name, a hub id, a source, or a PyTorch model of this package; the
-            embedded default where none is given.
+        model: A directory, an embedded model, a published name, a hub id, a source, or a model of this package, of PyTorch,
+            JAX or TensorFlow; the embedded default where none is given.
         tokenizer: A tokenizer, or where to load it from; the model's own where none is given.
-        engine: ``"auto"``, ``"numpy"``, ``"torch"`` or ``"onnx"``.
+        engine: ``"auto"``, ``"numpy"``, ``"torch"``, ``"onnx"``, ``"jax"`` or ``"tensorflow"``.
         device: Where to run: ``"cpu"``, ``"cuda:0"`` …, or the number of a GPU (-1: the CPU).
         device_map: ``"auto"``: a GPU if there is one; or a device.
         dtype: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"auto"``, or PyTorch's own type.
