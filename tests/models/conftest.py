@@ -16,6 +16,8 @@ from albertkit.models.torch import AlbertForPreTraining, AlbertPreTrainedModel
 from albertkit.models.torch.packing import pack
 from albertkit.testing import random_parameters
 
+from .frameworks import class_name, framework, make_arrays, other, save  # noqa: F401  -- fixtures
+
 CLASSES = tuple(getattr(models, name) for name in models.__all__ if name.startswith("Albert") and name != "AlbertPreTrainedModel")
 PADDED_ONLY = (models.AlbertForQuestionAnsweringWithAnswerability,)
 LENGTHS = (13, 5, 19, 5, 1, 7)

@@ -215,6 +215,8 @@ def test_jit_vmap_and_output_as_a_tree(make_inputs):
     same(jax.jit(model)(**inputs))
     same(jax.jit(lambda model, given: model(**given))(model, inputs))
     same(nnx.jit(lambda model, given: model(**given))(model, inputs))
+    constants = tree_map(jnp.asarray, inputs)  # of JAX, which the function closes over: their numbers are looked at while tracing
+    same(jax.jit(lambda params: model(**constants, params=params))(model.params))
     one_by_one = jax.jit(jax.vmap(lambda given: model(**tree_map(lambda array: array[None], given))))(inputs)
     np.testing.assert_allclose(one_by_one.logits[:, 0], expected.logits, atol=1e-5)
     assert tree_map(jnp.shape, expected).logits == (6, 19, 2)

@@ -109,7 +109,8 @@ def _read_numbers(name: str, numbers: Given, size: int, setting: str) -> Array:
     """Whole numbers from 0 to ``size - 1``, on the device."""
     _check_whole(name, numbers)
     if _readable(numbers):
-        check_range(name, int(np.min(numbers)), int(np.max(numbers)), size, setting)
+        values = np.asarray(numbers)  # as NumPy's own: what JAX did with constants would be traced
+        check_range(name, int(values.min()), int(values.max()), size, setting)
     return jnp.asarray(numbers)
 
 
