@@ -35,6 +35,8 @@ def plan(script: str, arguments: argparse.Namespace) -> list[str] | str:
     results = ["--results", str(arguments.results)]
     if script in ("inference", "finetuning"):
         return ["--data", str(arguments.data), *results]
+    if script == "frameworks":
+        return results
     if script == "pretraining":
         return [*([str(arguments.prepared)] if arguments.prepared else []), *results]
     if script == "quality":

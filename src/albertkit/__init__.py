@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from albertkit.pipelines import pipeline
     from albertkit.tokenization import AlbertTokenizer
 
-    AlbertTokenizerFast = AutoTokenizer = AlbertTokenizer
+    AlbertTokenizerFast = AutoTokenizer = BertTokenizer = BertTokenizerFast = AlbertTokenizer
     AutoConfig = AlbertConfig
     AutoModel = AlbertModel
     AutoModelForMaskedLM = AlbertForMaskedLM
@@ -86,7 +86,8 @@ def _list_homes() -> dict[str, tuple[str, str]]:
         "AlbertForQuestionAnsweringWithAnswerability": (_PACKAGES[""], "AlbertForQuestionAnsweringWithAnswerability"),
         "pipeline": ("albertkit.pipelines", "pipeline"),
     }
-    for name in ("AlbertTokenizer", "AlbertTokenizerFast", "AutoTokenizer"):
+    # The model cards of Chinese ALBERTs import BERT's tokenizer, for the sake of their vocabulary.
+    for name in ("AlbertTokenizer", "AlbertTokenizerFast", "AutoTokenizer", "BertTokenizer", "BertTokenizerFast"):
         homes[name] = ("albertkit.tokenization", "AlbertTokenizer")
     for prefix, package in _PACKAGES.items():
         homes[f"{prefix}AlbertPreTrainedModel"] = (package, "AlbertPreTrainedModel")
@@ -122,6 +123,8 @@ __all__ = [
     "AutoModelForSequenceClassification",
     "AutoModelForTokenClassification",
     "AutoTokenizer",
+    "BertTokenizer",
+    "BertTokenizerFast",
     "FlaxAlbertForMaskedLM",
     "FlaxAlbertForMultipleChoice",
     "FlaxAlbertForPreTraining",

@@ -62,7 +62,7 @@ class AlbertConfig:
     inner_group_num: int = 1
     """Inner layers in a group, applied one after the other at every layer."""
     hidden_act: str | Callable[[Any], Any] = "gelu_new"
-    """Activation: one of :data:`ACTIVATIONS`, or, in PyTorch only, a callable (which cannot be saved)."""
+    """Activation: one of :data:`ACTIVATIONS`, or, in the frameworks, a callable of theirs (which cannot be saved)."""
     hidden_dropout_prob: float = 0.0
     """Dropout after the embeddings, the attention output and the feed-forward output."""
     attention_probs_dropout_prob: float = 0.0

@@ -27,6 +27,8 @@ OUR_NAMES = {
     "AutoConfig": "AlbertConfig",
     "AutoModel": "AlbertModel",
     "AutoTokenizer": "AlbertTokenizer",
+    "BertTokenizer": "AlbertTokenizer",
+    "BertTokenizerFast": "AlbertTokenizer",
     **{f"AutoModelFor{task}": f"AlbertFor{task}" for task in TASKS},
 }
 """Name that documentation elsewhere uses → ours."""
@@ -67,6 +69,8 @@ def test_public_names():
         "AutoModelForSequenceClassification",
         "AutoModelForTokenClassification",
         "AutoTokenizer",
+        "BertTokenizer",
+        "BertTokenizerFast",
         "FlaxAlbertForMaskedLM",
         "FlaxAlbertForMultipleChoice",
         "FlaxAlbertForPreTraining",
@@ -129,7 +133,8 @@ def test_commands():
         "zero-shot-classification", "sentence-similarity", "multiple-choice", "sentence-order", "pseudo-log-likelihood",
     ]  # fmt: skip
     others = [
-        "tokenize", "train-tokenizer", "prepare", "pretrain", "finetune", "evaluate", "convert", "export", "info", "doctor", "completion",
+        "tokenize", "train-tokenizer", "prepare", "pretrain", "finetune", "evaluate", "convert",
+        "export", "info", "doctor", "completion",
     ]  # fmt: skip
     assert list(COMMANDS) == tasks + others
     assert sorted(tasks) == sorted(PIPELINES)
