@@ -46,6 +46,7 @@ class Log:
                 _keep_until(path, after_step)
             if tensorboard is not None:
                 optional.require("tensorboard", "training.tensorboard")
+                tensorboard.mkdir(parents=True, exist_ok=True)  # TensorFlow, where it is installed, fails by errors of its own
                 writer = optional.require("torch.utils.tensorboard").SummaryWriter
                 self._events = writer(str(tensorboard), purge_step=after_step + 1)
             self._file = path.open("a", encoding="utf-8")
