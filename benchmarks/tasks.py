@@ -54,7 +54,7 @@ RUNS = (
     Run("STS-B", "sts-b", "glue/STS-B/train.tsv.xz", "glue/STS-B/dev.tsv.xz", 2e-4, 3),
     Run("WNUT-17", "wnut-17", "ner/wnut17/train.conll.xz", "ner/wnut17/test.conll.xz", 5e-4, 4),
     Run("TyDiQA, English", "squad", "squad/tydiqa-goldp.en.train.json.xz", None, 3e-4, 1, 16),
-    Run("SQuAD 2.0, half dev", "squad-v2", "{work}/squad-train.json", "{work}/squad-eval.json", 3e-4, 3, 16),
+    Run("SQuAD 2.0, half dev", "squad-v2", "{work}/squad-train.json", "{work}/squad-eval.json", 3e-4, 1, 16),
     Run("RACE, middle", "race-middle", "{work}/race-train.jsonl", "{work}/race-dev.jsonl", 1e-4, 2, 16),
 )  # fmt: skip
 
