@@ -11,6 +11,7 @@ import pytest
 
 from albertkit.checkpoints.flax_msgpack import write_flax
 from albertkit.checkpoints.google_names import write_google
+from albertkit.checkpoints.huggingface import save_checkpoint
 from albertkit.checkpoints.keras_h5 import write_keras_h5
 from albertkit.cli.main import main
 from albertkit.testing import random_parameters, tiny_config, tiny_tokenizer
@@ -69,3 +70,11 @@ def test_a_keras_hub_preset(capsys, tmp_path):
     (preset / "tokenizer.json").write_text('{"class_name": "AlbertTokenizer", "config": {"proto": null}}')
     assert main(["info", str(preset), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["tokens"] == len(tiny_tokenizer())
+
+
+def test_a_wordpiece_vocabulary_is_called_that(capsys, tmp_path):
+    config = tiny_config(vocab_size=7)
+    save_checkpoint(tmp_path, config, random_parameters(config))
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n今\n天\n", encoding="utf-8")
+    assert main(["info", str(tmp_path)]) == 0
+    assert rows(capsys.readouterr().out)["vocabulary"] == "7 tokens, WordPiece, lower-cased"

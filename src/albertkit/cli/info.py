@@ -70,7 +70,8 @@ def run(arguments: Namespace) -> int:
 
 
 def _describe_vocabulary(tokenizer: AlbertTokenizer) -> str:
-    return f"{len(tokenizer):,} tokens, {'lower-cased' if tokenizer.do_lower_case else 'cased'}"
+    kind = ", WordPiece" if tokenizer.file.filename == "vocab.txt" else ""
+    return f"{len(tokenizer):,} tokens{kind}, {'lower-cased' if tokenizer.do_lower_case else 'cased'}"
 
 
 def _tasks_by_head() -> dict[Head, str]:
