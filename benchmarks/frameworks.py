@@ -35,6 +35,7 @@ Run = Callable[[np.ndarray], object]
 
 
 def load_torch_engine(config: Any, threads: int) -> Run:
+    """What ``--engine torch`` runs, on packed batches."""
     import torch
 
     from albertkit import AlbertModel
@@ -52,6 +53,7 @@ def load_torch_engine(config: Any, threads: int) -> Run:
 
 
 def load_torch_model(config: Any, threads: int) -> Run:
+    """The PyTorch class as it is, without compiling."""
     import torch
 
     from albertkit import AlbertModel
@@ -67,6 +69,7 @@ def load_torch_model(config: Any, threads: int) -> Run:
 
 
 def load_jax(config: Any, threads: int) -> Run:
+    """The Flax class under ``jax.jit``, which takes every core there is."""
     import jax
     from flax import nnx
 
@@ -78,6 +81,7 @@ def load_jax(config: Any, threads: int) -> Run:
 
 
 def load_tensorflow(config: Any, threads: int, *, xla: bool = False) -> Run:
+    """The Keras class in a ``tf.function``."""
     tf = use_tensorflow(threads)
     from albertkit import TFAlbertModel
 
@@ -87,6 +91,7 @@ def load_tensorflow(config: Any, threads: int, *, xla: bool = False) -> Run:
 
 
 def load_keras_hub(config: Any, threads: int, *, xla: bool = False) -> Run:
+    """KerasHub's backbone of the same sizes, in a ``tf.function``."""
     tf = use_tensorflow(threads)
     from keras_hub.models import AlbertBackbone
 
@@ -105,6 +110,7 @@ def load_keras_hub(config: Any, threads: int, *, xla: bool = False) -> Run:
 
 
 def use_tensorflow(threads: int) -> Any:
+    """TensorFlow, told its threads before its first operation."""
     import tensorflow as tf
 
     if tf.config.threading.get_intra_op_parallelism_threads() != threads:
@@ -152,6 +158,7 @@ def build(method: str, size: str, threads: int) -> Callable[[dict[str, Any]], di
 
 
 def draw(config: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Ids ``[B, L]``, the same at every call."""
     return np.random.default_rng(0).integers(5, config.vocab_size, shape)
 
 
@@ -187,6 +194,7 @@ def time_methods(arguments: argparse.Namespace) -> tuple[dict[Any, list[float]],
 
 
 def make_tables(rates: dict[Any, list[float]], compiling: dict[Any, list[float]], absent: dict[str, str]) -> list[str]:
+    """Rates, their ratios to KerasHub's of the same round, seconds of compiling, and who was absent."""
     present = [method for method in METHODS if method not in absent]
     lines = [
         f"| tokens/s | {' | '.join(f'{count} × {length}' for count, length in SHAPES)} |",

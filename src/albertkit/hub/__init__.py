@@ -22,6 +22,7 @@ EMBEDDED = Path(__file__).parents[1] / "pretrained"
 DEFAULT_MODEL = "albert-mini-en"
 """The embedded model used where none is named."""
 
+_MOST_NAMED = 3  # of the files that will do, where none of them is there
 _SHORT_NAME = re.compile(r"albert-(base|large|xlarge|xxlarge)-v[12]")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -90,9 +91,8 @@ def locate(checkpoint: Name, filenames: Sequence[str]) -> dict[str, Path]:
     files = open_files(checkpoint)
     found = {filename: files.fetch(filename) for filename in filenames if files.has(filename)}
     if not found:
-        raise files.unreachable or CheckpointError(
-            f"a checkpoint must hold {' or '.join(filenames)}", received=f"{checkpoint}, which does not"
-        )
+        named = " or ".join(filenames[:_MOST_NAMED]) + (" or the like" if len(filenames) > _MOST_NAMED else "")
+        raise files.unreachable or CheckpointError(f"a checkpoint must hold {named}", received=f"{checkpoint}, which does not")
     return found
 
 
