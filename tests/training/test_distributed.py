@@ -53,12 +53,12 @@ def read_log(output: Path, event: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] == event]
 
 
-def torchrun(*words: str | Path, limit: str = "unlimited") -> subprocess.CompletedProcess[str]:
+def torchrun(*words: str | Path, limit: str = "unlimited", **environment: str) -> subprocess.CompletedProcess[str]:
     """Two processes; no file they write may have more blocks than the limit."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     return subprocess.run(
         ["sh", "-c", f'ulimit -f {limit}; exec "$@"', "sh", *command, "-m", "albertkit", "pretrain", *map(str, words)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -110,9 +110,12 @@ def test_a_full_disk_ends_all_with_one_sentence(write_recipe: WriteRecipe) -> No
     assert not list((path.parent / "run").glob(".*"))
 
 
-def test_a_mistake_in_the_recipe_is_told_once(write_recipe: WriteRecipe) -> None:
+def test_a_mistake_in_the_recipe_is_told_once(write_recipe: WriteRecipe, tmp_path: Path) -> None:
+    # torchrun ends all processes with the first; the one that speaks is heard though it starts late.
+    late = "import os, time\nif os.environ.get('LOCAL_RANK') == '0':\n    time.sleep(2)\n"
+    (tmp_path / "sitecustomize.py").write_text(late)
     for changes, message in (({"device": "abacus"}, "device must be one"), ({"sead": 3}, "did you mean seed?")):
-        done = torchrun(write_recipe(training=changes))
+        done = torchrun(write_recipe(training=changes), PYTHONPATH=str(tmp_path))
         assert done.returncode == 1
         assert done.stderr.count("albertkit: error:") == done.stderr.count(message) == 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from albertkit.training.state import RunState
 
 __all__ = ["TrainingOutcome", "run_training"]
+
+_PATIENCE = 60.0  # seconds in which the process that speaks has surely spoken, however busy the host
 
 
 class TrainingOutcome(Protocol):
@@ -60,13 +63,13 @@ def run_training(read: Callable[[], Recipe], train: Callable[[Recipe], Outcome],
     except AlbertError:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             raise
-        return 1  # the first process of this host says it
+        return _leave_the_word()  # the first process of this host says it
     from albertkit.training.distributed import PeerError
 
     try:
         outcome = train(recipe)
     except PeerError:
-        return 1
+        return _leave_the_word()
     if outcome.is_main and outcome.stopped_by is None:
         print(describe(outcome))
     elif outcome.is_main and outcome.stopped_by is not None:
@@ -76,3 +79,13 @@ def run_training(read: Callable[[], Recipe], train: Callable[[Recipe], Outcome],
             file=sys.stderr,
         )
     return 0 if outcome.stopped_by is None else 128 + outcome.stopped_by
+
+
+def _leave_the_word() -> int:
+    """The exit status of a process that leaves it to another to say what is wrong.
+
+    ``torchrun`` ends all processes as soon as one has ended, so under it this one waits to be ended: the other may be slower.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        time.sleep(_PATIENCE)
+    return 1
