@@ -1,4 +1,4 @@
-"""Shape checking of every model, and the folder of real data."""
+"""Shape checking of every model, what property tests may take, and the folder of real data."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jaxtyping
 import pytest
+from hypothesis import HealthCheck, settings
 
 import albertkit.models.shapes as shapes
 
@@ -19,6 +20,11 @@ CHECKED = [f"albertkit.models.{name}" for name in ("inputs", "lengths", "numpy",
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+REQUIRED = bool(os.environ.get("ALBERTKIT_REQUIRE_DATA"))
+
+# A busy machine is no failure; and CI judges a change by the same examples every time, where each run by hand draws new ones.
+settings.register_profile("albertkit", deadline=None, derandomize=REQUIRED, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("albertkit")
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +32,7 @@ def shared_data() -> Path:
     """The folder of real data sets beside the checkout; without it a test skips, or fails where CI demands it."""
     if not SHARED.is_dir():
         message = f"needs the real data sets in {SHARED}, which is absent"
-        if os.environ.get("ALBERTKIT_REQUIRE_DATA"):
+        if REQUIRED:
             pytest.fail(message)
         pytest.skip(message)
     return SHARED

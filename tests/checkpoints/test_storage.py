@@ -69,7 +69,7 @@ def test_float32_is_mapped_not_copied(tmp_path):
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_give_one_sentence(tmp_path_factory, data: bytes):
     path = tmp_path_factory.mktemp("bytes") / "model.safetensors"
     path.write_bytes(data)

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from albertkit.data.options import ExampleOptions
@@ -25,7 +25,6 @@ def read_stretches(documents: list[list[int]], target: int, rule: Literal["neigh
     return sorted(zip(found.document.tolist(), found.first.tolist(), found.end.tolist(), strict=True))
 
 
-@settings(deadline=None)
 @given(SENTENCE_LENGTHS, st.integers(2, 60))
 def test_sentences_are_added_until_the_target_is_reached(documents: list[list[int]], target: int) -> None:
     expected, sentence = [], 0
@@ -50,7 +49,6 @@ def test_a_single_sentence_joins_the_one_before_or_after_it() -> None:
     assert read_stretches([], 6, "neighbour") == []
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(2, 50), st.sampled_from([0.0, 0.5, 1.0]))
 def test_truncation_takes_one_token_at_a_time_from_the_longer_segment(a: int, b: int, longest: int, front: float) -> None:
     first, second = np.arange(a, dtype=np.int32), np.arange(100, 100 + b, dtype=np.int32)

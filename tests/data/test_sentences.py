@@ -55,7 +55,7 @@ def test_a_sentence_never_reaches_over_a_paragraph() -> None:
     assert split_document(["No end", "and. Then", " "]) == ["No end", "and.", "Then"]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.text(st.one_of(st.characters(), st.sampled_from("..!?。 \n\"”)]'ABcd12")), max_size=200))
 def test_nothing_but_white_space_between_sentences_is_lost(text: str) -> None:
     rest = text

@@ -75,7 +75,7 @@ def test_packed_takes_head_masks_positions_and_embeddings(make_batch, make_model
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=4), st.integers(0, 9), st.randoms(use_true_random=False))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_an_answer_does_not_depend_on_padding_company_or_order(kind, make_any, make_inputs, assert_near, lengths, extra, random):
     config = tiny_config()
     choices = kind is AlbertForMultipleChoice
@@ -97,7 +97,7 @@ def test_an_answer_does_not_depend_on_padding_company_or_order(kind, make_any, m
 
 
 @given(LENGTHS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_packed_sequence_is_the_same_alone(make_batch, make_model, assert_near, lengths):
     config = tiny_config()
     batch, model = make_batch(config, tuple(lengths)), make_model(config).albert

@@ -103,7 +103,7 @@ def check_equal(segmenter: Segmenter, reference: Reference, lines: list[str]) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", SEGMENTERS, ids=str)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lines=texts)
 @example(lines=TRAPS)
 def test_fast_path_equals_the_rule_on_arbitrary_unicode(key, lines):
@@ -111,7 +111,6 @@ def test_fast_path_equals_the_rule_on_arbitrary_unicode(key, lines):
     check_equal(*SEGMENTERS[key], [*lines, LONG])
 
 
-@settings(deadline=None)
 @given(texts, st.sampled_from(OPTIONS))
 def test_batch_preparation_equals_the_rule(lines, options):
     rules = TextRules(**options)
@@ -127,7 +126,6 @@ def test_every_character_of_unicode(options):
     assert prepare(lines, rules).lines == [rules.apply(line) for line in lines]
 
 
-@settings(deadline=None)
 @given(texts)
 def test_offsets_cut_the_text_where_the_piece_came_from(lines):
     segmenter, reference = SEGMENTERS["tiny", True, True, False]

@@ -257,7 +257,7 @@ JSON = st.recursive(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("vocabulary", [tiny_vocabulary(), WORD_PIECES], ids=["SentencePiece", "WordPiece"])
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), name=st.sampled_from(["tokenizer.json", "tokenizer_config.json"]))
 def test_a_damaged_file_is_read_or_refused_but_never_crashes(
     tmp_path: Path, vocabulary: SentencePieceFile | WordPieceFile, data: st.DataObject, name: str
