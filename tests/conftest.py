@@ -13,6 +13,9 @@ import albertkit.models.shapes as shapes
 
 from .hub_stub import hub_stub  # noqa: F401  -- a fixture for every folder
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # several processes share the cores
+
 for name in shapes.__all__:
     setattr(shapes, name, getattr(jaxtyping, name))
 # Not TensorFlow's: Keras reads the signatures of its layers, which the checks hide, and traces with sizes that are unknown.
