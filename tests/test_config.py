@@ -127,6 +127,7 @@ def test_a_callable_activation_is_kept_but_not_saved():
     [
         ({"hidden_size": 30, "num_attention_heads": 4}, "multiple of num_attention_heads"),
         ({"num_hidden_groups": 7}, "must not exceed num_hidden_layers"),
+        ({"num_hidden_layers": 1024, "num_hidden_groups": 1024, "inner_group_num": 1024}, "must be at most 1,024"),
         ({"hidden_act": "gelu_nwe"}, "did you mean gelu_new"),
         ({"hidden_dropout_prob": 1.0}, "less than 1"),
         ({"vocab_size": 0}, "whole number from 1"),
@@ -153,7 +154,12 @@ def test_impossible_values_are_refused_with_the_rule(changes: dict, rule: str):
 def test_bad_files_and_overrides_are_one_sentence(tmp_path):
     with pytest.raises(ConfigError, match="readable file"):
         AlbertConfig.from_json_file(tmp_path / "none.json")
-    for content, rule in (("{", "valid JSON"), ("[]", "JSON object"), ('{"model_type": "bert"}', "model_type")):
+    for content, rule in (
+        ("{", "valid JSON"),
+        ("[" * 100_000, "valid JSON"),
+        ("[]", "JSON object"),
+        ('{"model_type": "bert"}', "model_type"),
+    ):
         (tmp_path / "config.json").write_text(content)
         with pytest.raises(ConfigError, match=rule):
             AlbertConfig.from_pretrained(tmp_path)

@@ -39,3 +39,18 @@ def test_a_directory_appears_whole_or_not_at_all(tmp_path):
         (temporary / "b").write_text("3")
     assert [item.name for item in target.iterdir()] == ["b"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_link_to_a_directory_stays_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    for name, end in (("full", "disk"), ("dangling", "new"), ("circle", "circle")):
+        (tmp_path / name).symlink_to(tmp_path / end)
+    for name in ("full", "dangling"):
+        with new_directory(tmp_path / name) as temporary:
+            (temporary / name).write_text("")
+    assert (tmp_path / "disk" / "full").is_file()
+    assert (tmp_path / "new" / "dangling").is_file()
+    with pytest.raises(OSError, match="circle"), new_directory(tmp_path / "circle"):
+        pass
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["circle", "dangling", "disk", "full", "new"]
+    assert (tmp_path / "full").is_symlink()

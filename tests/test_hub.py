@@ -29,6 +29,17 @@ def test_the_embedded_model_is_found_by_name():
     assert list(found) == ["config.json", "model.safetensors", "spiece.model"]
 
 
+@pytest.mark.parametrize("read", [AlbertConfig.from_pretrained, AlbertTokenizer.from_pretrained, hub.open_files])
+def test_a_path_that_the_system_refuses_is_one_sentence(read):
+    with pytest.raises(CheckpointError, match="must be one that the system opens"):
+        read("a" * 300)
+
+
+def test_a_file_that_the_system_refuses_to_look_for_is_one_sentence(tmp_path):
+    with pytest.raises(CheckpointError, match="must be one that the system opens"):
+        hub.locate(tmp_path, ("a" * 300,))
+
+
 @pytest.mark.parametrize("name", ["no-such-model", "../somewhere", "a/b/c", ""])
 def test_other_names_are_refused_with_the_embedded_ones(name: str):
     with pytest.raises(CheckpointError, match=r"directory, an embedded model.*albert-mini-en"):

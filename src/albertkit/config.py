@@ -20,6 +20,7 @@ from albertkit.config_values import (
     GOOGLE_ONLY,
     KNOWN_TO_OTHERS,
     LARGEST,
+    MOST_LAYERS,
     POSITION_TYPES,
     PROBLEM_TYPES,
     PUBLISHED,
@@ -135,6 +136,11 @@ class AlbertConfig:
             raise ConfigError(
                 "num_hidden_groups must not exceed num_hidden_layers, or some groups would never be used",
                 received=f"num_hidden_groups={self.num_hidden_groups} and num_hidden_layers={self.num_hidden_layers}",
+            )
+        if self.num_hidden_groups * self.inner_group_num > MOST_LAYERS:
+            raise ConfigError(
+                f"num_hidden_groups times inner_group_num must be at most {MOST_LAYERS:,}",
+                received=f"num_hidden_groups={self.num_hidden_groups} and inner_group_num={self.inner_group_num}",
             )
         for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
             value = getattr(self, name)
@@ -261,7 +267,7 @@ class AlbertConfig:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError("a configuration must be a readable file", received=f"{path} ({error.strerror})") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError("a configuration must be valid JSON", received=f"{path} ({error})") from None
         if not isinstance(values, dict):
             raise ConfigError("a configuration must be one JSON object", received=f"{path} holds a {type(values).__name__}")
@@ -290,7 +296,7 @@ class AlbertConfig:
             overrides: Fields that take the place of the file's, as ``num_labels=3``; the result is a new configuration.
         """
         source = Source.of(name, revision, cache_dir, token, local_files_only)
-        if Path(source.name).is_file():
+        if hub.find_weights(source.name) is None and Path(source.name).is_file():
             return cls.from_json_file(source.name, **overrides)
         short = str(source).removeprefix("albert/")
         if short in PUBLISHED and source.revision is None and not Path(source.name).is_dir():

@@ -15,6 +15,7 @@ __all__ = [
     "GOOGLE_ONLY",
     "KNOWN_TO_OTHERS",
     "LARGEST",
+    "MOST_LAYERS",
     "POSITION_TYPES",
     "PROBLEM_TYPES",
     "PUBLISHED",
@@ -38,6 +39,8 @@ LARGEST = {
     "num_hidden_layers": 1024, "num_hidden_groups": 1024, "inner_group_num": 1024, "num_attention_heads": 4096,
     "max_position_embeddings": 1_048_576, "type_vocab_size": 65_536, "num_labels": 1_000_000,
 }  # fmt: skip
+
+MOST_LAYERS = 1024  # with parameters of their own, which a file of a hundred bytes could otherwise ask for by the million
 
 # Keys that others write and that change nothing here: kept as they are, without a warning.
 KNOWN_TO_OTHERS = frozenset({

@@ -37,9 +37,9 @@ def new_directory(path: str | Path) -> Iterator[Path]:
     """Give a temporary directory to fill; on success it takes the place of ``path``, on any error it is removed.
 
     Args:
-        path: The directory to make. One that exists is replaced as a whole.
+        path: The directory to make. One that exists is replaced as a whole; a link stays, and what it leads to is replaced.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))  # pathlib's own raises no OSError for links that go round in circles
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     temporary.mkdir()

@@ -82,6 +82,12 @@ def virtual(file: h5py.File) -> None:
     file.create_virtual_dataset("a", layout)
 
 
+def nested(file: h5py.File) -> None:
+    group: h5py.Group = file
+    for _ in range(2000):
+        group = group.create_group("a")
+
+
 HOSTILE_HDF5: dict[str, Callable[[h5py.File], object]] = {
     "compressed, of four terabytes": compressed,
     "in another file": elsewhere,
@@ -91,6 +97,8 @@ HOSTILE_HDF5: dict[str, Callable[[h5py.File], object]] = {
     "references": lambda file: file.create_dataset("a", data=[file.ref], dtype=h5py.ref_dtype),
     "structures": lambda file: file.create_dataset("a", data=np.zeros(3, "f4,i4")),
     "complex numbers": lambda file: file.create_dataset("a", data=np.zeros(3, "c8")),
+    "groups in groups": nested,
+    "a type that is many": lambda file: file.create_dataset("a", data=np.zeros(3, "V2")).attrs.create("dtype", np.zeros(9)),
     "opaque bytes": lambda file: file.create_dataset("a", data=np.zeros(3, "V2")),
 }
 
@@ -111,7 +119,15 @@ def test_links_out_of_a_file_are_not_followed(tmp_path):
         file["a"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "secret")
         file["b"] = h5py.SoftLink("/nowhere")
         file["c"] = file["/"]  # a ring
-    assert read_arrays(tmp_path / "tf_model.h5").tensors == {}
+        for name in ("d", "e", "f"):
+            file.create_group(name)
+        for name in ("d", "e", "f"):  # rings of rings
+            for number in range(100):
+                file[f"{name}/{number}"] = file[random.Random(number).choice("def")]
+        file["f/x"] = np.ones(3, "f4")
+        file["g"] = file["f/x"]
+    [name] = read_arrays(tmp_path / "tf_model.h5").tensors
+    assert name.endswith("/x")
 
 
 @pytest.mark.parametrize("content", [b"", b"<!doctype html>", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + b"\xff" * 4096])

@@ -98,3 +98,10 @@ def test_description_counts_every_parameter(tmp_path):
     assert (found.heads, found.dtype) == (("masked_lm",), "bfloat16")
     assert found.missing_heads == tuple(head for head in HEADS if head != "masked_lm")
     assert len(found.sha256) == 64
+
+
+@pytest.mark.parametrize("fewer", [{"num_hidden_groups": 1}, {"inner_group_num": 1}])
+def test_a_configuration_with_fewer_layers_than_the_weights_is_refused(tmp_path, fewer: dict):
+    save_checkpoint(tmp_path, tiny_config(), random_parameters(tiny_config()))
+    with pytest.raises(CheckpointError, match=r"a place for every layer.*albert_layer.*; use the config\.json that came with"):
+        load_parameters(tmp_path, tiny_config(**fewer))

@@ -91,7 +91,7 @@ def test_what_cannot_be_pushed_is_one_sentence(hub_stub, tiny_checkpoint, tmp_pa
             push_folder(tiny_checkpoint, NAME, token=token)
     with pytest.raises(CheckpointError, match=r"may write to; received some--one/tiny \(Cannot have"):
         push_folder(tiny_checkpoint, "some--one/tiny", token=hub_stub.token)
-    with pytest.raises(CheckpointError, match=r"must hold model.safetensors"):
+    with pytest.raises(CheckpointError, match=r"must hold config.json"):
         push_folder(tmp_path, NAME, token=hub_stub.token)
     hub_stub.storage_status = 403
     with pytest.raises(CheckpointError, match=rf"{NAME} \(the hub answered 403\)"):

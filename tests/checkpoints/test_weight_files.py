@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from albertkit import AlbertConfig
 from albertkit.checkpoints.describe import describe_checkpoint
+from albertkit.checkpoints.flax_msgpack import write_flax
+from albertkit.checkpoints.google_names import write_google
 from albertkit.checkpoints.huggingface import find_heads, load_parameters, save_checkpoint
+from albertkit.checkpoints.keras_h5 import write_keras_h5
 from albertkit.checkpoints.parameters import PRETRAINING_HEADS
 from albertkit.checkpoints.storage import write_tensors
 from albertkit.checkpoints.weight_files import read_weights
@@ -182,3 +186,65 @@ def test_from_the_hub_only_what_is_needed_is_downloaded(hub_stub, config_alone):
         (config_alone / "model.safetensors.index.json").unlink()
         (config_alone / "pytorch_model.bin").unlink()
         read_weights(config_alone)
+
+
+WRITERS = {
+    "model.safetensors": write_tensors,
+    "flax_model.msgpack": write_flax,
+    "tf_model.h5": write_keras_h5,
+    "pytorch_model.bin": save_pickle,
+    "model.ckpt-best": write_google,
+    "model[1].ckpt": write_google,
+    "variables/variables": write_google,
+}
+
+
+def test_each_file_of_weights_in_a_directory_can_be_named(config_alone):
+    (config_alone / "variables").mkdir()
+    for number, (filename, write) in enumerate(WRITERS.items()):
+        write(config_alone / filename, PARAMETERS | {"predictions.bias": PARAMETERS["predictions.bias"] + number})
+        (config_alone / f"{filename.split('.')[0]}.txt").write_text("")  # a neighbour of nearly its name
+    bundles = [
+        name + end for name, write in WRITERS.items() if write is write_google for end in (".index", ".data-00000-of-00001")
+    ]
+    for filename in [*WRITERS, *bundles]:
+        number = list(WRITERS).index(filename.removesuffix(".index").removesuffix(".data-00000-of-00001"))
+        source = Source(config_alone / filename, allow_pickle=True)
+        config = AlbertConfig.from_pretrained(source)
+        bias = load_parameters(source, config).parameters["predictions.bias"]
+        np.testing.assert_array_equal(bias, PARAMETERS["predictions.bias"] + np.float32(number))
+        found = describe_checkpoint(source)
+        assert found.location == str(config_alone)
+        data = filename if (config_alone / filename).suffix != ".index" else filename.removesuffix(".index")
+        assert found.weights == ((data if (config_alone / data).is_file() else f"{data}.data-00000-of-00001").split("/")[-1],)
+
+
+def test_parts_are_named_by_their_index(config_alone):
+    write_parts(config_alone, write_tensors)
+    write_tensors(config_alone / "model.safetensors", {})
+    check(config_alone / "model.safetensors.index.json", "Hugging Face, safetensors in 2 files")
+
+
+def test_a_pickle_that_is_named_still_needs_permission(config_alone):
+    save_pickle(config_alone / "pytorch_model.bin", PARAMETERS)
+    write_tensors(config_alone / "model.safetensors", PARAMETERS)
+    with pytest.raises(CheckpointError, match=r"by permission only.*pytorch_model.bin alone"):
+        read_weights(config_alone / "pytorch_model.bin")
+
+
+def test_a_file_of_weights_without_a_configuration_is_one_sentence(tmp_path):
+    write_google(tmp_path / "model.ckpt-7", PARAMETERS)
+    for read in (describe_checkpoint, AlbertConfig.from_pretrained):
+        with pytest.raises(CheckpointError, match=r"must hold config.json or .*model.ckpt-7, beside which is none"):
+            read(tmp_path / "model.ckpt-7")
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(CheckpointError, match=r"its directory or by its file of weights; received .*notes.txt"):
+        read_weights(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize("kind", [np.int8, bool])
+def test_weights_that_are_no_floating_point_numbers_are_refused(config_alone, kind: type):
+    name = "albert.encoder.embedding_hidden_mapping_in.weight"
+    write_tensors(config_alone / "model.safetensors", PARAMETERS | {name: PARAMETERS[name].astype(kind)})
+    with pytest.raises(CheckpointError, match=r"floating-point numbers; received albert\.encoder\.embedding_.* quantised"):
+        load_parameters(config_alone, tiny_config())

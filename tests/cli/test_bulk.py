@@ -82,6 +82,7 @@ def test_rows_of_a_table_that_do_not_fit(model_of, capsys, tmp_path):
     written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [one.get("id", one.get("line")) for one in written] == ["1", 5, 7, "4", "5"]
     assert written[0]["text"] == "the\n\n[MASK]"
+    assert written[-1]["error"] == "text must be a string; received a NoneType."
     assert [line.split(":")[2] for line in capsys.readouterr().err.splitlines()[:-1]] == [" line 5", " line 7", " line 9"]
 
 
@@ -137,6 +138,27 @@ def test_another_run_does_not_go_on(fill, capsys, monkeypatch, texts, tmp_path):
     assert "needs its log" in capsys.readouterr().err
     (tmp_path / "out.jsonl.partial").unlink()
     assert fill() == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
+def test_two_runs_do_not_write_one_output(fill, capsys, monkeypatch, tmp_path):
+    answer = bulk.answer_windows
+    seconds = []
+
+    def begin_another(*arguments):
+        for window in answer(*arguments):
+            seconds.append(fill())
+            yield window
+
+    monkeypatch.setattr(bulk, "answer_windows", begin_another)
+    assert fill() == 0
+    assert set(seconds) == {1}
+    *errors, _summary = capsys.readouterr().err.splitlines()
+    assert set(errors) == {
+        "albertkit: error: one run at a time may write an output; received "
+        f"{tmp_path / 'out.jsonl'}, which another run writes; wait for that one."
+    }
+    assert [json.loads(line)["text"] for line in (tmp_path / "out.jsonl").read_text().splitlines()] == LINES
 
 
 @pytest.mark.slow
@@ -213,6 +235,10 @@ def test_the_engine_is_chosen_once_by_the_size_of_the_file(fill, monkeypatch, te
         (["--input", "in.json", "--output", "out.jsonl"], "a line each, as .jsonl"),
         (["--input", "other.csv", "--output", "out.jsonl"], "name its columns once each, of text; received a, b"),
         (["--input", "folder.csv"], "--input must name a readable file"),
+        (
+            ["--input", "/dev/null", "--output", "out.jsonl"],
+            "needs an --input that can be read again; received /dev/null, a pipe",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(words, line, model_of, capsys, monkeypatch, tmp_path):

@@ -111,6 +111,7 @@ def test_every_command_explains_itself(capsys, name: str):
     page = capsys.readouterr().out
     assert page.startswith(f"usage: albertkit {name}")
     assert "==SUPPRESS==" not in page
+    assert ":`" not in page
 
 
 def test_help_imports_no_framework():

@@ -66,7 +66,7 @@ def test_a_named_task_takes_its_labels_in_the_order_of_the_model(tmp_path, capsy
     premises = "".join(f"{text}\tthe cat\t{label}\n" for text in ("he", "she is") for label in ("entailment", "neutral"))
     (tmp_path / "dev.tsv").write_text(f"sentence1\tsentence2\tgold_label\n{premises}")
     answers = []
-    for labels in (("contradiction", "entailment", "neutral"), ("entailment", "neutral", "contradiction")):
+    for labels in (("contradiction", "entailment", "neutral"), ("ENTAILMENT", "Neutral", "contradiction")):
         config = tiny_config(id2label=dict(enumerate(labels)))
         model = save_tiny_checkpoint(tmp_path / labels[0], "AlbertForSequenceClassification", config)
         assert run("--model", model, "--task", "mnli", "--data", tmp_path / "dev.tsv", "--output", tmp_path / "out") == 0

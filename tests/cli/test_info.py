@@ -40,10 +40,10 @@ def test_the_page_states_format_checksum_vocabulary_and_heads(capsys, tmp_path, 
     assert main(["info", str(tmp_path)]) == 0
     found = rows(capsys.readouterr().out)
     assert found["format"] == f"{format}, float32, {data.stat().st_size:,} bytes"
-    assert found["sha256"] == hashlib.sha256(data.read_bytes()).hexdigest()
+    assert found["sha256"] == f"{hashlib.sha256(data.read_bytes()).hexdigest()} {data.name}"
     assert (found["vocabulary"], found["checkpoint"]) == ("none", str(tmp_path))
     (tmp_path / "30k-clean.model").write_bytes(tiny_tokenizer().file.to_bytes())
-    assert main(["info", str(tmp_path)]) == 0
+    assert main(["info", str(tmp_path / filename)]) == 0
     page = capsys.readouterr().out
     assert rows(page)["vocabulary"] == f"{len(tiny_tokenizer()):,} tokens, lower-cased"
     assert [line.split()[0] for line in page.partition("\nheads\n")[2].partition("\n\n")[0].splitlines()] == [

@@ -137,7 +137,7 @@ def test_lines_are_texts(source: str, model_of, capsys, monkeypatch, tmp_path):
     lines = "\ufeffthe [MASK] sat\r\n\r\na [MASK]"
     words = ["fill-mask", "--json", "--model", model_of("fill-mask")]
     if source == "stdin":
-        monkeypatch.setattr("sys.stdin", io.StringIO(lines.removeprefix("\ufeff")))
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode()), "utf-8"))
     else:
         (tmp_path / "in.txt").write_bytes(lines.encode())
         words += ["--input", str(tmp_path / "in.txt")]

@@ -6,19 +6,23 @@ import json
 import shutil
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 
 import numpy as np
 import onnx
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from albertkit import pipeline
 from albertkit.checkpoints.huggingface import find_heads, save_checkpoint
 from albertkit.cli.main import main
 from albertkit.config import AlbertConfig
 from albertkit.errors import CheckpointError, InputError
-from albertkit.export import export_onnx, read_texts
+from albertkit.export import export_onnx, measure_agreement, read_texts
+from albertkit.export.agreement import Text
 from albertkit.inference import TokenBatch, load_engine
+from albertkit.inference.numpy_engine import NumPyEngine
 from albertkit.testing import random_parameters, save_tiny_checkpoint, tiny_config, tiny_tokenizer
 
 TEXTS = ["the cat sat on the mat", "she sat", "a dog and the cat", "on the mat the dog sat and she sat"]
@@ -147,12 +151,50 @@ def test_wrong_use_is_one_sentence(words, line, classifier, texts, tmp_path, cap
 @pytest.mark.parametrize(("content", "rule"), [
     ("", "there must be a text"), ('{"text": "a"}\nb', "line 2"), ('{"text": 3}', "must be strings"), ("[3]", "JSON object"),
     ('{"text": "a", "label": 0}\n{"text": "b"}', "a label, or none"), ('{"text": " "}', "must be strings"),
+    ("[" * 100_000, "JSON object"),
 ])  # fmt: skip
 def test_texts_that_cannot_be_read_are_refused(content, rule, tmp_path):
     path = tmp_path / "texts.jsonl"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=rule):
         read_texts(path)
+
+
+@pytest.mark.parametrize("name", ["texts.jsonl", "texts.txt"])
+def test_texts_end_where_lines_do(name, tmp_path):
+    texts = ["the\u2028cat", "sat\x85on", "the mat"]
+    lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts] if name.endswith(".jsonl") else texts
+    (tmp_path / name).write_bytes(("\ufeff" + "\r\n".join(lines)).encode())
+    assert [one.text for one in read_texts(tmp_path / name)] == texts
+
+
+def test_scores_of_a_large_vocabulary_are_not_kept(monkeypatch):
+    monkeypatch.setattr("albertkit.export.agreement._TOKEN_BUDGET", 64)
+    config = tiny_config(vocab_size=20_000, num_hidden_layers=1, num_hidden_groups=1)
+    parameters = random_parameters(config, ("pooler", "masked_lm"))
+    original, changed = (NumPyEngine(config, weights, ("pooler", "masked_lm")) for weights in (parameters, dict(parameters)))
+    few, many = ([Text("the cat sat on the mat")] * count for count in (8, 64))
+    peaks = []
+    for texts in (few, many):
+        tracemalloc.start()
+        found = measure_agreement(original, changed, tiny_tokenizer(), texts)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert (found.texts, found.share, found.largest_error) == (len(texts), 1.0, 0.0)
+    assert peaks[1] < 1.5 * peaks[0], peaks
+
+
+def test_what_is_no_number_is_refused(tmp_path, texts):
+    source = save_tiny_checkpoint(tmp_path / "source", "AlbertModel")
+    parameters = dict(load_file(source / "model.safetensors"))
+    parameters["albert.encoder.embedding_hidden_mapping_in.bias"][0] = np.nan
+    save_file(parameters, source / "model.safetensors")
+    with pytest.raises(CheckpointError, match="must agree on 90"):
+        export_onnx(source, tmp_path / "out", texts=read_texts(texts), min_agreement=0.9)
+    (tmp_path / "blank.txt").write_text("\u200b", encoding="utf-8")
+    with pytest.raises(InputError, match="there must be a word to compare on"):
+        export_onnx("albert-mini-en", tmp_path / "out", texts=read_texts(tmp_path / "blank.txt"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_damaged_and_foreign_models_are_refused(classifier, tmp_path):
@@ -187,17 +229,19 @@ def test_the_command_says_what_it_wrote(classifier, texts, tmp_path, capsys):
 _PROGRAM = """
 import sys, torch
 program = torch.export.load(sys.argv[1]).module()
-ids, mask, types, expected = torch.load(sys.argv[2])
-found = program(ids, mask, types)
+for ids, mask, types, expected in torch.load(sys.argv[2]):
+    found = program(ids, mask, types)
+    assert found.keys() == expected.keys(), (found.keys(), expected.keys())
+    assert all(torch.allclose(found[name], expected[name], atol=1e-5) for name in expected)
 assert "albertkit" not in sys.modules
-assert found.keys() == expected.keys(), (found.keys(), expected.keys())
-assert all(torch.allclose(found[name], expected[name], atol=1e-5) for name in expected)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["AlbertForPreTraining", "AlbertForMultipleChoice"])
-def test_a_torch_program_runs_without_this_package(kind, tmp_path):
+@pytest.mark.parametrize(("kind", "short"), [
+    ("AlbertForPreTraining", 1), ("AlbertForMultipleChoice", 3), ("AlbertForQuestionAnsweringWithAnswerability", 5),
+])  # fmt: skip
+def test_a_torch_program_runs_without_this_package(kind, short, tmp_path):
     import torch
 
     from albertkit.models import torch as models
@@ -207,12 +251,14 @@ def test_a_torch_program_runs_without_this_package(kind, tmp_path):
     script = f"from albertkit.cli.main import main; raise SystemExit(main({words!r}))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # without shape checks
     assert done.returncode == 0, done.stderr
-    shape = (2, 4, 17) if kind == "AlbertForMultipleChoice" else (5, 17)
-    ids = torch.randint(1, 101, shape)
-    mask = (torch.arange(17) < 13).expand(shape).long()
-    with torch.no_grad():
-        expected = dict(getattr(models, kind).from_pretrained(source).eval()(ids, mask, ids % 2).items())
-    torch.save((ids, mask, ids % 2, expected), tmp_path / "case.pt")
+    model = getattr(models, kind).from_pretrained(source).eval()
+    cases = []
+    for rows, length in ((5, 17), (1, short)):
+        shape = (rows, 4, length) if kind == "AlbertForMultipleChoice" else (rows, length)
+        ids, mask = torch.randint(1, 101, shape), (torch.arange(length) < 13).expand(shape).long()
+        with torch.no_grad():
+            cases.append((ids, mask, ids % 2, dict(model(ids, mask, ids % 2).items())))
+    torch.save(cases, tmp_path / "case.pt")
     words = [sys.executable, "-c", _PROGRAM, str(tmp_path / "model.pt2"), str(tmp_path / "case.pt")]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+import pickle
 import subprocess
 import sys
 
@@ -15,7 +17,8 @@ from albertkit.checkpoints.huggingface import save_checkpoint
 from albertkit.checkpoints.parameters import HEADS_OF_CLASS
 from albertkit.errors import CheckpointError, InputError
 from albertkit.inference import TokenBatch, load_engine, plan_batches
-from albertkit.inference.engine import SWITCH_WORK, AutoEngine, choose_engine, find_installed, work_of_token
+from albertkit.inference.engine import SWITCH_WORK, AutoEngine, Choice, choose_engine, find_installed, work_of_token
+from albertkit.inference.quantization import has_int8
 from albertkit.inference.torch_engine import TorchEngine
 from albertkit.models.torch import AlbertForPreTraining
 from albertkit.testing import random_parameters, tiny_config
@@ -40,6 +43,7 @@ def assert_equal(received: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(received, expected, atol=1e-5 * (1 + np.abs(expected).max()), rtol=0)
 
 
+needs_int8 = pytest.mark.skipif(not has_int8(torch.float32), reason="this processor or PyTorch has no int8 products")
 COMPILED = [pytest.param("jax", marks=pytest.mark.slow), pytest.param("tensorflow", marks=pytest.mark.slow)]
 
 
@@ -127,7 +131,11 @@ def test_a_compiled_engine_runs_a_model_object_in_its_type(name, checkpoint, bat
             load_engine(narrow.model, **arguments)
     with pytest.raises(InputError, match="no answerability head"):
         narrow.answer_spans(batch, np.ones(len(batch.input_ids), bool))
-    for arguments, rule in (({"device": "nowhere:1"}, "device must be one"), ({"dtype": "int8"}, "has no int8")):
+    for arguments, rule in (
+        ({"device": "nowhere:1"}, "device must be one"),
+        ({"device": "cpu:-1"}, "device must be one"),
+        ({"dtype": "int8"}, "has no int8"),
+    ):
         with pytest.raises(InputError, match=rule):
             load_engine(checkpoint, engine=name, **arguments)
 
@@ -190,6 +198,30 @@ def test_auto_takes_torch_where_it_is_loaded(checkpoint):
     assert "torch" in sys.modules
     assert load_engine(checkpoint).name == "torch"
     assert not isinstance(load_engine(checkpoint), AutoEngine)
+
+
+def test_threads_may_go_over_to_torch_together(checkpoint, batch, monkeypatch):
+    loaded = load_engine(checkpoint, engine="torch")
+    engine = AutoEngine(load_engine(checkpoint, engine="numpy"), lambda: loaded)
+
+    def choose(work, *, installed, loaded):
+        engine._load_second = None  # another thread has just done it
+        return Choice("torch", "")
+
+    monkeypatch.setattr("albertkit.inference.engine.choose_engine", choose)
+    assert_equal(engine.hidden_states(batch), loaded.hidden_states(batch))
+
+
+@pytest.mark.parametrize(
+    ("engine", "dtype"), [("numpy", None), ("torch", None), pytest.param("torch", "int8", marks=needs_int8), ("auto", None)]
+)
+def test_an_engine_in_use_can_be_copied_and_pickled(engine, dtype, checkpoint, batch, monkeypatch):
+    monkeypatch.setattr("albertkit.inference.engine.find_loaded", frozenset)
+    used = load_engine(checkpoint, engine=engine, dtype=dtype)
+    assert used.name == ("numpy" if engine == "auto" else engine)
+    expected = used.hidden_states(batch)
+    for one in (copy.deepcopy(used), pickle.loads(pickle.dumps(used))):
+        assert_equal(one.hidden_states(batch), expected)
 
 
 @pytest.mark.parametrize("engine", ["numpy", "torch", *COMPILED])

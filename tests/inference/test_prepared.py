@@ -184,8 +184,12 @@ class _AddingLinear(nn.Module):
 def test_changes_after_the_first_call_are_seen(counted):
     model, batch = make_model(), make_batch()
     engine = load_engine(model)
-    attention = model.encoder.albert_layer_groups[1].albert_layers[0].attention
+    layer = model.encoder.albert_layer_groups[1].albert_layers[0]
+    attention = layer.attention
     plain = attention.query
+
+    def prune() -> None:
+        layer.ffn.weight.data[1:] = 0.0  # as nudge(), and the first value stays
 
     def wrap() -> None:
         attention.query = _AddingLinear(plain)
@@ -207,6 +211,8 @@ def test_changes_after_the_first_call_are_seen(counted):
         wrap,
         merge,
         nudge,
+        prune,
+        lambda: setattr(layer, "activation", torch.relu),
         lambda: attention.LayerNorm.register_forward_hook(lambda module, inputs, output: output * 2),
         attention.LayerNorm._forward_hooks.clear,
         lambda: model.to(torch.bfloat16),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 
@@ -12,7 +14,7 @@ import pytest
 import torch
 from flax import nnx
 from flax.traverse_util import flatten_dict
-from jax.tree_util import tree_all, tree_leaves, tree_map
+from jax.tree_util import tree_all, tree_leaves, tree_leaves_with_path, tree_map
 
 import albertkit.models.jax as jax_models
 import albertkit.models.torch as torch_models
@@ -232,6 +234,32 @@ def test_flax_gradients_are_those_of_the_tree():
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
+def test_flax_states_are_trees_of_parameters_too():
+    model = make("AlbertForMaskedLM", tiny_config())
+    expected = model(IDS).logits
+    state = nnx.state(model, nnx.Param)
+    for params in (state, nnx.to_pure_dict(state)):
+        assert jnp.array_equal(model(IDS, params=params).logits, expected)
+    gradient = jax.jit(jax.grad(lambda state: model(IDS, labels=IDS, params=state).loss))(state)
+    assert jax.tree.structure(gradient) == jax.tree.structure(state)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu", "silu"])
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_is_the_same_tree(again, activation):
+    model = make("AlbertForMaskedLM", tiny_config(hidden_act=activation))
+    assert jax.tree.structure(again(model)) == jax.tree.structure(model)
+
+
+def test_parts_of_an_output_are_named_and_flax_draws_the_table_of_a_model():
+    sizes = {"num_hidden_layers": 1, "num_hidden_groups": 1, "inner_group_num": 1}
+    model = make("AlbertForPreTraining", tiny_config(**sizes))
+    output = jax.eval_shape(lambda: model(IDS, output_hidden_states=True))
+    paths = [jax.tree_util.keystr(path) for path, _ in tree_leaves_with_path(output)]
+    assert paths == [".prediction_logits", ".sop_logits", ".hidden_states[0]", ".hidden_states[1]"]
+    assert "prediction_logits" in nnx.tabulate(model, jnp.asarray(IDS), console_kwargs={"width": 200})
+
+
 @pytest.mark.parametrize("given", [{}, WANTED | {"head_mask": True, "train": True, "dropout_rng": KEY}])
 def test_the_program_does_not_grow_with_depth(given):
     def lines(layers):
@@ -257,7 +285,7 @@ def test_a_second_call_outside_jit_compiles_nothing():
 SHARDED = """
 import jax, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from albertkit.models.jax import AlbertForPreTraining
+from albertkit.models.jax import AlbertForMultipleChoice, AlbertForPreTraining
 from albertkit.testing import tiny_config
 
 jax.config.update("jax_num_cpu_devices", 4)
@@ -270,8 +298,8 @@ def loss(params, ids, order):
     return model(ids, labels=ids, sentence_order_label=order, params=params).loss
 
 expected = jax.jit(jax.value_and_grad(loss))(model.params, ids, order)
-for count in (1, 4):
-    mesh = jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:count])
+for count, kind in ((1, AxisType.Auto), (4, AxisType.Auto), (4, AxisType.Explicit)):
+    mesh = jax.make_mesh((count,), ("data",), axis_types=(kind,), devices=jax.devices()[:count])
     rows, whole = NamedSharding(mesh, PartitionSpec("data")), NamedSharding(mesh, PartitionSpec())
     received = jax.jit(jax.value_and_grad(loss))(jax.device_put(model.params, whole), *jax.device_put((ids, order), rows))
     for ours, theirs in zip(jax.tree.leaves(received), jax.tree.leaves(expected), strict=True):
@@ -279,6 +307,10 @@ for count in (1, 4):
         np.testing.assert_allclose(ours, theirs, atol=1e-5, rtol=1e-5)
     logits = jax.jit(model)(jax.device_put(ids, rows)).prediction_logits
     assert logits.sharding.is_equivalent_to(rows, 3), logits.sharding
+chooser = AlbertForMultipleChoice(model.config)
+logits = jax.jit(chooser)(jax.device_put(ids.reshape(4, 2, 12), rows)).logits  # over explicit axes, which no reshape may guess
+assert logits.sharding.is_equivalent_to(rows, 2), logits.sharding
+np.testing.assert_allclose(logits, jax.jit(chooser)(ids.reshape(4, 2, 12)).logits, atol=1e-5)
 """
 
 
@@ -402,6 +434,15 @@ def test_parameters_by_contract_both_ways(name):
         model.load_parameters(kept | {"albert.more.weight": np.zeros(3)})
 
 
+def test_parameters_are_float32_where_jax_computes_in_float64():
+    jax.config.update("jax_enable_x64", True)
+    try:
+        model = nnx.eval_shape(lambda: AlbertForPreTraining(tiny_config()))
+    finally:
+        jax.config.update("jax_enable_x64", False)
+    assert {array.dtype.name for array in tree_leaves(model.params)} == {"float32"}
+
+
 @pytest.mark.parametrize("convention", ["google", "huggingface"])
 def test_initial_parameters(convention):
     config = tiny_config(vocab_size=2003, training_convention=convention, initializer_range=0.5, pad_token_id=5)
@@ -459,6 +500,8 @@ def test_a_missing_head_is_drawn_and_named(tmp_path):
         ({}, "exactly one of input_ids and inputs_embeds; received neither"),
         ({"input_ids": np.ones((1, 2), int), "inputs_embeds": np.ones((1, 2, 7), np.float32)}, "received both"),
         ({"input_ids": np.ones(3, int)}, r"\[batch, sequence\].*array\[None\]"),
+        ({"input_ids": np.array([["a", "b"]])}, "whole numbers; received dtype <U1"),
+        ({"input_ids": IDS, "train": True, "dropout_rng": jax.random.split(KEY)}, r"one key; received shape \(2,\)"),
         ({"input_ids": np.ones((1, 44), int)}, "at most max_position_embeddings=43"),
         ({"input_ids": np.ones((1, 3))}, "whole numbers"),
         ({"input_ids": np.full((1, 3), 101)}, "vocab_size=101"),
@@ -492,3 +535,41 @@ def test_wrong_types_and_labels():
         make("AlbertForQuestionAnswering", tiny_config())(ids, start_positions=np.zeros(2, int))
     with pytest.raises(InputError, match="of multiple choice"):
         make("AlbertForMultipleChoice", tiny_config())(ids)
+
+
+NO_ARRAYS = """
+import jax, numpy as np
+import albertkit.models.jax as models
+from albertkit.errors import InputError
+from albertkit.testing import tiny_config
+
+config, ids = tiny_config(num_hidden_layers=1, num_hidden_groups=1, inner_group_num=1), np.ones((2, 3), int)
+classifier, tagger = models.AlbertForSequenceClassification(config), models.AlbertForTokenClassification(config)
+chooser, reader = models.AlbertForMultipleChoice(config), models.AlbertForQuestionAnswering(config)
+cases = [
+    ("input_ids must be an array of JAX or NumPy; received list; tokenize with return_tensors", lambda: tagger([[1, 2]])),
+    ("received str; tokenize", lambda: classifier("a text")),
+    ("received dict; call model(**inputs)", lambda: classifier({"input_ids": ids})),
+    ("attention_mask must be an array", lambda: classifier(ids, attention_mask=[[1]])),
+    ("attention_mask must be an array", lambda: chooser(ids[None], attention_mask=[[[1]]])),
+    ("labels must be an array", lambda: tagger(ids, labels=[[1]])),
+    ("labels must be an array", lambda: classifier(ids, labels=[0, 1])),
+    ("labels must be an array of JAX or NumPy; received int", lambda: chooser(ids[None], labels=0)),
+    ("start_positions must be an array", lambda: reader(ids, start_positions=[0, 1], end_positions=[1, 1])),
+    ("params must be a tree of dictionaries, as model.params is; received list", lambda: tagger(ids, params=[ids])),
+    ("float32, float16, bfloat16; received 7", lambda: models.AlbertModel(config, dtype=7)),
+    ("dropout_rng must be one key; received int; jax.random.key(0)", lambda: tagger(ids, train=True, dropout_rng=0)),
+]
+for message, call in cases:
+    try:
+        call()
+    except InputError as error:
+        assert message in str(error), error
+    else:
+        raise SystemExit(f"not refused: {message}")
+"""
+
+
+def test_what_is_no_array_key_tree_or_type():
+    """In a process of its own: here the annotations are checked first."""
+    subprocess.run([sys.executable, "-c", NO_ARRAYS], check=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -18,7 +22,7 @@ from albertkit.models.tensorflow import (
     AlbertForTokenClassification,
     AlbertModel,
 )
-from albertkit.testing import random_parameters, tiny_config
+from albertkit.testing import random_parameters, tiny_config, tiny_tokenizer
 
 CLASSES = [getattr(keras_models, name) for name in keras_models.__all__ if name != "AlbertPreTrainedModel"]
 # Keras turns TensorFlow's variables into arrays by a call that NumPy 2 frowns on.
@@ -125,6 +129,53 @@ def test_metrics_and_weights_beside_the_own_loss(examples):
         model.fit(inputs, labels["labels"], sample_weight=np.ones(len(labels["labels"])), verbose=0)
 
 
+def test_what_is_added_to_the_own_loss(examples):
+    inputs, labels = examples(AlbertForSequenceClassification)
+    model = make(AlbertForSequenceClassification)
+    expected = float(model(inputs, **labels).loss) + 0.5 * float(tf.reduce_sum(model.classifier.kernel**2))
+    model.classifier.kernel.regularizer = keras.regularizers.L2(0.5)
+    for loss in (None, keras.losses.SparseCategoricalCrossentropy(from_logits=True)):
+        model.compile(loss=loss, run_eagerly=True)
+        assert model.test_on_batch(inputs, labels["labels"]) == pytest.approx(expected, abs=5e-6)
+
+
+def test_labels_that_the_model_has_not(examples):
+    inputs, labels = examples(AlbertForPreTraining)
+    model = make(AlbertForPreTraining)
+    model.compile(run_eagerly=True)
+    misspelt = {"labels": labels["labels"], "sentence_order_labels": labels["sentence_order_label"]}
+    for given in (misspelt, (*labels.values(), labels["labels"])):
+        with pytest.raises(InputError, match="y may hold the model's own labels only"):
+            model.test_on_batch(inputs, given)
+    assert model.test_on_batch(inputs, tuple(labels.values())) == pytest.approx(float(model(inputs, **labels).loss), abs=5e-6)
+    model = make(AlbertForPreTraining, SHALLOW.replace(return_dict=False))
+    model.compile(run_eagerly=True)
+    with pytest.raises(InputError, match=r"own loss needs outputs by name; received a tuple; .*return_dict=True"):
+        model.test_on_batch(inputs, labels)
+
+
+def test_a_subclass_that_returns_logits_alone(examples):
+    class Mine(AlbertForSequenceClassification):
+        def call(self, input_ids, attention_mask=None, training=False):
+            return super().call(input_ids, attention_mask, training=training).logits
+
+    inputs, labels = examples(AlbertForSequenceClassification)
+    model, loss = make(Mine), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(loss=loss, metrics=["accuracy"], run_eagerly=True)
+    expected = float(loss(labels["labels"], model(inputs["input_ids"])))
+    assert model.test_on_batch(inputs["input_ids"], labels["labels"])[0] == pytest.approx(expected, abs=5e-6)
+
+
+def test_what_a_tokenizer_returns_is_fitted():
+    encoded = tiny_tokenizer()(["replace me", "by any text"], padding=True, return_tensors="np")
+    model = make(AlbertForSequenceClassification)
+    model.compile("sgd", run_eagerly=True)
+    assert np.isfinite(model.fit(encoded, np.array([0, 1]), verbose=0).history["loss"][0])
+    assert model.predict(encoded, verbose=0).logits.shape == (2, 2)
+    batches = tf.data.Dataset.from_tensor_slices((encoded, [0, 1])).batch(2)
+    assert np.isfinite(model.evaluate(batches, verbose=0))
+
+
 @every_class
 def test_mixed_precision(kind, examples):
     inputs, labels = examples(kind)
@@ -159,6 +210,61 @@ def test_saved_models(kind, examples, tmp_path):
     tf.saved_model.save(model, tmp_path / "saved", signatures=serve)
     served = tf.saved_model.load(tmp_path / "saved").signatures["serving_default"](**inputs)
     assert_near(served[expected.keys()[0]].numpy(), expected[0].numpy())
+
+
+def test_saved_models_of_hidden_states(tmp_path):
+    model, ids = make(AlbertModel, SHALLOW.replace(output_hidden_states=True, return_dict=False)), tf.constant([[2, 5, 3]])
+    model.export(tmp_path, verbose=False, input_signature=[tf.TensorSpec([None, None], tf.int32)])
+    served = tf.saved_model.load(tmp_path)
+    assert_near(served.serve(ids)["hidden_states"].numpy(), np.stack(model(ids)[2]))
+
+
+@every_class
+def test_checkpoints_of_tensorflow_hold_every_parameter(kind, tmp_path):
+    model, other = make(kind, tiny_config()), kind(tiny_config())
+    saved = tf.train.Checkpoint(model=model).save(tmp_path / "checkpoint")
+    tf.train.Checkpoint(model=other).restore(saved).assert_consumed()
+    expected = model.export_parameters()
+    assert all(np.array_equal(array, expected[name]) for name, array in other.export_parameters().items())
+
+
+@pytest.mark.filterwarnings(r"ignore:\s*Warning. tf.lite.Interpreter is deprecated:UserWarning")
+def test_conversion_for_small_devices(examples, tmp_path):
+    """TensorFlow Lite's own operations are enough, with sizes that are not known before."""
+    (inputs, _), model = examples(AlbertForSequenceClassification), make(AlbertForSequenceClassification)
+    model.export(tmp_path / "model.tflite", format="litert", verbose=False)
+    run = tf.lite.Interpreter(str(tmp_path / "model.tflite")).get_signature_runner()
+    for length in (5, 9):
+        given = {name: array[:, :length].astype(np.int32) for name, array in inputs.items()}
+        assert_near(run(**given)["logits"], model(given).logits.numpy())
+
+
+TWO_DEVICES = """
+import keras, numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from albertkit.models.tensorflow import AlbertForSequenceClassification
+from albertkit.testing import random_parameters, tiny_config
+
+ids, labels, models = np.arange(24).reshape(4, 6) + 5, np.array([0, 1, 1, 0]), []
+for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+    with strategy.scope():
+        model = AlbertForSequenceClassification(tiny_config(num_hidden_layers=1, num_hidden_groups=1, inner_group_num=1))
+        model.load_parameters(random_parameters(model.config, model.heads))
+        model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    loss = model.fit(ids, labels, batch_size=4, shuffle=False, verbose=0).history["loss"][0]
+    models.append([np.array(loss), model.predict(ids, batch_size=4, verbose=0)["logits"], *model.get_weights()])
+assert strategy.num_replicas_in_sync == 2
+print(max(float(np.abs(one - two).max()) for one, two in zip(*models)))
+"""
+
+
+def test_two_devices_learn_and_predict_what_one_does():
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-c", TWO_DEVICES]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | quiet, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert float(done.stdout.split()[-1]) < 1e-5
 
 
 def test_the_graph_does_not_grow_with_depth():

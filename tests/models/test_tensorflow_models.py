@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -114,6 +116,8 @@ def test_every_argument(positions, pair):
     for left_out, names in (((), ("head_mask", "position_ids")), (("input_ids",), ("inputs_embeds",))):
         kept = {name: tensor for name, tensor in tensors.items() if name not in left_out} | {name: given[name] for name in names}
         assert_same(ours(to_numpy(kept)), twin(**kept))
+    silent = {"input_ids": tensors["input_ids"].numpy(), "head_mask": np.array([1, 0, 1])}  # whole numbers, where a factor stands
+    assert_same(ours(silent), ours({**silent, "head_mask": np.array([1.0, 0.0, 1.0], np.float32)}))
     plain, expected = ours(to_numpy(tensors), return_dict=False), twin(**tensors, return_dict=False)
     assert type(plain) is tuple
     assert_same(dict(enumerate(plain)), dict(enumerate(expected)))
@@ -155,12 +159,50 @@ def test_documented_call_forms():
     encoded = tokenizer(["replace me", "by any text"], padding=True, return_tensors="np")
     by_mapping, by_name = model(encoded), model(**encoded)
     by_order = model(encoded["input_ids"], encoded["attention_mask"], token_type_ids=encoded["token_type_ids"], training=False)
-    for output in (by_name, by_order):
+    by_list = model([encoded[name] for name in ("input_ids", "attention_mask", "token_type_ids")])
+    of_numbers = model(encoded["input_ids"].tolist(), attention_mask=encoded["attention_mask"].tolist())
+    of_truths = model(encoded["input_ids"], encoded["attention_mask"] != 0)
+    for output in (by_name, by_order, by_list, of_numbers, of_truths):
         assert np.array_equal(output.last_hidden_state, by_mapping[0])
-    ids = keras.Input((None,), dtype="int32")
-    classes = keras.layers.Dense(2)(model(ids, attention_mask=keras.ops.ones_like(ids)).pooler_output)
-    assert keras.Model(ids, classes)(encoded["input_ids"]).shape == (2, 2)
+    graph = tf.function(model)
+    for tensors in ("tf", "tf", "np"):
+        in_graph = graph(tokenizer(["replace me", "by any text"], padding=True, return_tensors=tensors))
+        assert_near(in_graph[0].numpy(), by_mapping[0].numpy())
+    assert graph.experimental_get_tracing_count() == 2  # NumPy's numbers are of another type
     assert "pooler_output" not in AlbertModel(tiny_config(), add_pooling_layer=False)(encoded)
+
+
+def test_encoders_within_a_functional_model(tmp_path):
+    towers = [make(AlbertModel), make(AlbertModel, add_pooling_layer=True)]
+    ids, mask = (keras.Input((None,), dtype="int32") for _ in range(2))
+    states = [towers[0]([ids, mask])[0][:, 0], towers[1]({"input_ids": ids, "attention_mask": mask}).pooler_output]
+    model = keras.Model([ids, mask], keras.layers.Dense(2)(keras.layers.concatenate(states)))
+    given = [np.array([[2, 5, 3, 0]]), np.array([[1, 1, 1, 0]])]
+    expected = model(given)
+    model.save(tmp_path / "model.keras")
+    for other in (keras.models.load_model(tmp_path / "model.keras"), copy.deepcopy(model)):
+        assert np.array_equal(other(given), expected)
+    assert keras.models.clone_model(model).count_params() == model.count_params()
+
+
+def test_subclasses_of_the_models(tmp_path):
+    class Mine(AlbertForSequenceClassification):
+        pass
+
+    make(Mine).save_pretrained(tmp_path)
+    assert AlbertForSequenceClassification.from_pretrained(tmp_path).heads == Mine.from_pretrained(tmp_path).heads
+
+
+def test_low_rank_adapters_of_keras_are_saved_merged(tmp_path):
+    model, ids = make(AlbertForSequenceClassification), np.array([[2, 5, 3]])
+    query = model.albert.encoder.albert_layer_groups[0].albert_layers[0].attention.query
+    plain = model(ids).logits.numpy()
+    query.enable_lora(2)
+    query.lora_kernel_b.assign(query.lora_kernel_b + 1)
+    model.save_pretrained(tmp_path)
+    adapted = model(ids).logits.numpy()
+    assert np.abs(adapted - plain).max() > 1e-3
+    assert_near(AlbertForSequenceClassification.from_pretrained(tmp_path)(ids).logits.numpy(), adapted)
 
 
 def test_refusals():
@@ -190,10 +232,28 @@ def test_refusals():
         make(AlbertForQuestionAnswering)(ids, start_positions=np.array([1]))
     with pytest.raises(InputError, match=r"multiple choice must have the shape \[batch, choices, sequence\]"):
         make(AlbertForMultipleChoice)(ids)
+    for tensor, sentence in (
+        (tf.ragged.constant([[2, 5, 3], [2]]), "dense tensors; received RaggedTensor"),
+        (tf.sparse.from_dense(ids), "dense tensors; received SparseTensor"),
+        ("two words", r"input_ids must have the shape \[batch, sequence\]"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            model(tensor)
     with pytest.raises(CheckpointError, match=r"did you mean albert.pooler.bias"):
         model.load_parameters({"albert.pooler.bia": np.ones(15)})
     with pytest.raises(CheckpointError, match=r"must have the shape \(15,\)"):
         model.load_parameters({"albert.pooler.bias": np.ones(14)})
+
+
+def test_refusals_while_a_graph_is_traced():
+    model = make(AlbertForSequenceClassification)
+    for shape, sentence in (
+        ([None], r"^input_ids must have the shape \[batch, sequence\], none of them 0; received shape \(None,\); .*$"),
+        ([None, 44], "^a sequence may have at most max_position_embeddings=43 tokens; .*$"),
+        (None, r"^the number of an input's axes must be known; received int32 of unknown shape; tf.ensure_shape\(.*$"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            tf.function(lambda ids: model(ids).logits).get_concrete_function(tf.TensorSpec(shape, tf.int32))
 
 
 # -------------------------------------------------------------- parameters
@@ -254,5 +314,8 @@ def test_keras_files(tmp_path):
         assert type(again) is type(model)
         assert (again.config, again.heads, again.dtype_policy) == (model.config, model.heads, model.dtype_policy)
         assert all(np.array_equal(x, y) for x, y in zip(again.get_weights(), model.get_weights(), strict=True))
+    described = model.get_config()
+    assert AlbertModel.from_config(described).pooler is None
+    assert described == model.get_config()
     model.save_weights(tmp_path / "only.weights.h5")
     model.load_weights(tmp_path / "only.weights.h5")

@@ -117,6 +117,9 @@ def test_windows_are_bounded_in_inputs_and_in_characters(monkeypatch):
     total.windows.clear()
     total([{"text": "the", "others": ["the cat"]}, "the"])
     assert total.windows == [1, 1]
+    total.windows.clear()
+    total(["a", "the cat the cat", "a", "the"])
+    assert total.windows == [1, 1, 2], "what is too large alone stands alone"
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,8 @@ def test_strategies_by_example(strategy, units):
     [
         ("B-A I-A I-A", [3]), ("B-A B-A", [1, 1]), ("I-A I-A I-B", [2, 1]), ("A I-A B-A", [2, 1]), ("O O B-A O", [2, 1, 1]),
         ("I-A B-B I-B", [1, 2]), ("A A B A", [2, 1, 1]), ("B- I-", [2]),
+        ("B-A I-A E-A", [3]), ("B-A E-A I-A E-A", [2, 2]), ("S-A S-A B-A E-A", [1, 1, 2]), ("B-A E-A S-B", [2, 1]),
+        ("E-MAIL E-MAIL S-A S-A", [2, 2]),
     ],
 )  # fmt: skip
 def test_neighbours_of_one_tag_are_one_entity_unless_one_begins(labels, sizes):

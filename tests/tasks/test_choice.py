@@ -83,6 +83,7 @@ def test_tables_name_their_choices_in_many_ways(write):
     assert first(write("t.csv", "context,question,choice0,choice1,label\nc,what,x,y z,B\n")) == wanted
     assert first(write("t.csv", 'context,question,choices,label\nc,what,"[""x"", ""y z""]",y z\n')) == wanted
     assert first(write("t.jsonl", '{"prompt": "c", "question": "what", "options": ["x", "y z"], "answer": 1}')) == wanted
+    assert first(write("t.jsonl", '{"context": "c", "question": "what", "choices": ["x", "y z"], "label": 1.0}')) == wanted
     assert first(write("t.csv", "context,choices\nc,x|y z\n")) == ("c", None, ("x", "y z"), None)
     named = ChoiceTask(name="x", columns={"choice0": "right", "choice1": "wrong"})
     assert named.read(write("t.csv", "context,right,wrong,label\nc,x,y,0\n"))[0].choices == ("x", "y")

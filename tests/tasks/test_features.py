@@ -106,6 +106,12 @@ def test_the_cache_knows_what_features_depend_on(tokenizer_directory, tmp_path):
     assert len(list(cache.iterdir())) == 5
 
 
+def test_a_cache_that_cannot_be_written_is_named(tokenizer_directory, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(DataError, match=r"folder that can be written; received .*cache"):
+        make_features(TASK, make_examples(3), tokenizer_directory, cache=tmp_path / "cache")
+
+
 def test_no_example_is_refused(tokenizer_directory):
     with pytest.raises(DataError, match="at least one example"):
         make_features(TASK, [], tokenizer_directory)

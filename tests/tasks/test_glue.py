@@ -8,6 +8,7 @@ import pytest
 from albertkit.errors import DataError
 from albertkit.tasks.glue import GLUE, GlueTask
 from albertkit.tasks.registry import find_file, open_task
+from albertkit.tasks.tables import Row
 
 MNLI = (
     "index\tpromptID\tpairID\tgenre\tsentence1_binary_parse\tsentence2_binary_parse\tsentence1_parse\tsentence2_parse\t"
@@ -76,6 +77,14 @@ def test_rows_of_the_hub_have_other_names(write):
     assert (example.id, example.text_pair, example.label) == ("3", "B", "1")
     (example,) = open_task("mnli").read(write("t.jsonl", '{"premise": "A", "hypothesis": "B", "label": "neutral", "idx": 3}'))
     assert (example.text, example.label) == ("A", "neutral")
+
+
+def test_numbers_of_a_test_set_of_the_hub_are_none(monkeypatch):
+    cells = {"sentence1": "A", "sentence2": "B", "label": -1.0}
+    monkeypatch.setattr("albertkit.tasks.glue.read_rows", lambda source: iter([Row(f"{source}, row 1", cells)]))
+    assert open_task("sts-b").read("datasets:nyu-mll/glue/stsb@test")[0].label is None
+    with pytest.raises(DataError, match="from 0 to 5; received -1"):
+        open_task("sts-b").read("t.jsonl")
 
 
 def test_labels_and_metrics():

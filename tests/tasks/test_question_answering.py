@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -141,6 +142,20 @@ def test_a_token_counts_where_most_is_seen_around_it(stride):
         for number, window in enumerate(windows):
             if scores[number] >= 0:
                 assert found[number][token - window.first] == (number == best)
+
+
+def test_a_book_takes_no_more_memory_than_its_length():
+    tokenizer = tiny_tokenizer()
+    (passage,) = read_passages(tokenizer, ["the cat sat " * 20_000]).values()
+    windows = cut_windows(tokenizer, [30] * 4, passage, 384, 128)
+    tracemalloc.start()
+    try:
+        found = find_best_context(windows)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sum(int(part.sum()) for part in found) == len(passage.ids) == 60_000
+    assert peak < 100 * len(passage.ids)
 
 
 def test_parts_joined_are_the_whole():
@@ -304,6 +319,8 @@ def test_labels_scores_and_errors_of_both_kinds():
     examples = [make_example("cat", id="a"), make_example("York", "by York", id="b"), make_example(id="c", is_impossible=True)]
     task = TASK.with_labels_of(examples)
     assert (task.may_be_impossible, TASK.with_labels_of(examples[:2]).may_be_impossible) == (True, False)
+    with pytest.raises(DataError, match=r"every question must have an answer; received none in .*take squad-v2"):
+        replace(TASK, may_be_impossible=False).with_labels_of(examples)
     features = task.featurize(examples, tiny_tokenizer())
     logits = point(features)
     logits[features.boundaries[1]] = 50

@@ -48,7 +48,7 @@ def test_a_model_without_a_task_has_none(tmp_path):
     assert read_task(tmp_path) is None
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"name": "nothing"}', '{"name": "rte", "colour": 1}', "{}"])
+@pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000, '{"name": "nothing"}', '{"name": "rte", "colour": 1}', "{}"])
 def test_a_damaged_task_is_named(tmp_path, content):
     (tmp_path / TASK_FILE).write_text(content)
     with pytest.raises(CheckpointError, match=r"must name a task and its fields; received .*task\.json"):

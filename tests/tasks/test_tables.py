@@ -35,6 +35,10 @@ def test_a_row_over_several_lines_is_named_by_its_first(write):
     assert [(row.place.rpartition(" ")[2], row.cells["text"]) for row in read_rows(path)] == [("2", "a\nb"), ("5", "c")]
 
 
+def test_a_cell_may_hold_a_book(write):
+    assert len(cells(write("t.csv", f"text,label\n{'a word ' * 50_000},x\n"))[0]["text"]) == 350_000
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -103,11 +107,16 @@ def test_a_data_set_of_the_hub_comes_with_names_of_labels(monkeypatch):
     })  # fmt: skip
     rows = [{"text": "a", "label": 1, "tags": [0, 1]}, {"text": "b", "label": -1, "tags": []}]
     asked = []
+    refusals = {
+        "none": ValueError("Unknown split"),
+        "script": RuntimeError("Dataset scripts are no longer supported"),
+        "broken": datasets.exceptions.DatasetGenerationError("An error occurred"),
+    }
 
     def load_dataset(*arguments, split):
         asked.append((*arguments, split))
-        if split == "none":
-            raise ValueError("Unknown split")
+        if split in refusals:
+            raise refusals[split]
         return datasets.Dataset.from_list(rows, features=features)
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
@@ -118,5 +127,8 @@ def test_a_data_set_of_the_hub_comes_with_names_of_labels(monkeypatch):
     assert found[1].place == "datasets:owner/name/small@dev, row 2"
     list(read_rows("datasets:name"))
     assert asked == [("owner/name", "small", "dev"), ("name", None, "train")]
-    with pytest.raises(DataError, match=r"on the hub and reachable; .*Unknown split"):
-        list(read_rows("datasets:owner/name@none"))
+    for split, reason in refusals.items():
+        with pytest.raises(DataError, match=rf"on the hub and reachable; .*{reason}"):
+            list(read_rows(f"datasets:owner/name@{split}"))
+    with pytest.raises(DataError, match="named datasets:OWNER/NAME"):
+        list(read_rows("datasets:@train"))

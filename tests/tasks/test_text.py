@@ -51,6 +51,8 @@ def test_reads_labels_of_each_problem(write):
     assert [example.label for example in NUMBER.read(write("t.csv", "text,score\na,1.5\nb,-2\n"))] == [1.5, -2.0]
     rows = '{"text": "a", "label": true}\n{"text": "b", "label": 3}\n'
     assert [example.label for example in TextTask(name="x").read(write("t.jsonl", rows))] == ["true", "3"]
+    spaced = TextTask(name="x").read(write("t.csv", "text,label\na, New York\nb,New York \n"))
+    assert [example.label for example in spaced] == ["New York", "New York"]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +63,7 @@ def test_reads_labels_of_each_problem(write):
         (SINGLE, "good film,1\nbad film,0\n", "must have the column text; received the columns good film, 1 in .*line 2; name"),
         (SINGLE, "id,text,label\n1,a,x\n1,b,y\n", "ids must differ; received '1' in .*line 2 and in .*line 3"),
         (SINGLE, "text,label\na,x\nb,\n", "right answers, or none; received none in .*line 3"),
+        (SINGLE, "text,label\na,x\nb, \n", "label must be a name .* received ' ' in .*line 3"),
         (SINGLE, "text,label,gold_label,score\na,x,y,z\nb\n", "as many cells"),
         (SINGLE, "text,gold_label,score\na,x,y\n", "one column for label"),
         (NUMBER, "text,score\na,high\n", "score must be a number; received 'high' in .*line 2"),
@@ -88,7 +91,7 @@ def test_labels_are_learnt_sorted():
     ).labels == ("a", "b", "c")
     assert SINGLE.with_labels_of(examples_of(["z"])) is SINGLE
     assert NUMBER.with_labels_of(examples_of([1.0])).labels is None
-    with pytest.raises(DataError, match="two labels or more; received a"):
+    with pytest.raises(DataError, match="two labels or more; received a from f, line 2 on"):
         task.with_labels_of(examples_of(["a", "a"]))
     with pytest.raises(DataError, match="right answers; received none in f, line 2"):
         task.with_labels_of(examples_of([None]))
@@ -152,6 +155,12 @@ def test_classes_are_decided_and_scored():
     assert scores.details == {"labels": ["a", "b", "c"], "confusion": [[2, 0, 0], [0, 1, 0], [1, 0, 0]]}
     (wrong,) = SINGLE.errors(examples, given)
     assert (wrong["place"], wrong["text"], wrong["right"], wrong["label"]) == ("f, line 4", "the cat", "c", "a")
+
+
+def test_a_class_that_neither_side_has_counts_for_nothing():
+    right, logits = ["a", "b", "a"], [[2, 1, 0], [0, 3, 1], [4, 1, 0]]
+    examples, given = answer(SINGLE, right, logits)
+    assert SINGLE.score(examples, given).values["macro_f1"] == reference.f1_score(right, right, average="macro") == 1.0
 
 
 def test_the_baseline_is_the_commonest_answer():

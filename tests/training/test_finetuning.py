@@ -201,6 +201,18 @@ def test_processes_share_each_batch(make_recipe: MakeRecipe) -> None:
         assert [sum(shares[rank][step].labelled) for rank in (0, 1)] == [3, 2]
 
 
+def test_a_label_of_held_out_examples_alone_is_known(make_recipe: MakeRecipe) -> None:
+    recipe = make_recipe(data__eval="null", data__eval_share=0.4)
+    held_out = {example.text for example in read_examples(recipe, world_size=1, is_main=True).eval_examples}
+    rare = min(held_out)
+    lines = [line | ({"label": "rare"} if line["text"] == rare else {}) for line in LINES["text-classification"]]
+    Path(recipe.data.train).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.warns(UserWarning, match="whose examples are all held out: rare"):
+        examples = read_examples(recipe, world_size=1, is_main=True)
+    assert examples.task.labels == ("no", "rare", "yes")
+    assert {example.text for example in examples.eval_examples} == held_out
+
+
 def test_without_eval_a_share_is_held_out_by_its_text(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe(data__eval="null", data__eval_share=0.4)
     examples = read_examples(recipe, world_size=1, is_main=True)
@@ -220,6 +232,9 @@ def test_data_that_do_not_fit_are_refused(make_recipe: MakeRecipe, tmp_path: Pat
     (tmp_path / "open.jsonl").write_text('{"text": "a cat"}\n')
     with pytest.raises(AlbertError):
         load(make_recipe(data__eval=tmp_path / "open.jsonl"))
+    (tmp_path / "other.jsonl").write_text('{"text": "a cat", "label": "perhaps"}\n')
+    with pytest.raises(DataError, match=r"one of no, yes; received 'perhaps' in .*other\.jsonl, line 1"):
+        load(make_recipe(data__test=tmp_path / "other.jsonl"))
 
 
 def test_a_loss_that_is_not_finite_is_not_applied(make_recipe: MakeRecipe) -> None:

@@ -20,7 +20,7 @@ from albertkit.training.finetuning.results import Results, Spread
 
 HEADS = {  # class of model → the pipeline that runs it, and what it answers with
     "AlbertForSequenceClassification": ("text-classification", "label"),
-    "AlbertForTokenClassification": ("token-classification", "entity"),
+    "AlbertForTokenClassification": ("token-classification", "entity_group"),
     "AlbertForQuestionAnswering": ("question-answering", "answer"),
     "AlbertForQuestionAnsweringWithAnswerability": ("question-answering", "answer"),
     "AlbertForMultipleChoice": ("multiple-choice", "choice"),

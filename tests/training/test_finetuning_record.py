@@ -127,12 +127,15 @@ def test_the_best_model_is_kept_and_not_the_last(run: Finetune, tmp_path: Path, 
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_a_test_set_is_scored_or_only_answered(run: Finetune, tmp_path: Path) -> None:
+def test_a_test_set_is_scored_or_only_answered(run: Finetune, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     known = write_table(tmp_path / "test.csv", TEXTS[1:4])
     run(f"data.test={known}", f"output={tmp_path / 'known'}")
     found = Results.read(tmp_path / "known")
     assert found.test is not None
     assert (found.test.num_examples, found.examples["test"]) == (3, 3)
+    assert found.counts["test"] == {"truncated": 0}
+    told = " ".join(capsys.readouterr().err.partition("test set, which chose nothing:")[2].split())
+    assert told.startswith(f"3 examples score baseline accuracy {found.test.values['accuracy']:.4f}")
     assert len(read_lines(tmp_path / "known" / "test" / "predictions.jsonl")) == 3
     assert (tmp_path / "known" / "test" / "errors.jsonl").exists()
     unknown = write_table(tmp_path / "unknown.csv", [(text,) for text, _ in TEXTS[1:4]])
@@ -166,7 +169,14 @@ def test_other_processes_write_nothing(overrides: list[str], tmp_path: Path) -> 
 
 
 def test_the_command_makes_the_same_recipe_again(overrides: list[str]) -> None:
-    more = ["data.columns.text=my review", "lora={rank: 2}", "optimizer.betas=[0.8, 0.9]", "training.seeds=[1, 2]"]
+    more = [
+        "data.columns={choice0: 'yes'}",
+        "data.columns.text=#1 String",
+        "data.cache='2026'",
+        "lora={rank: 2}",
+        "optimizer.betas=[0.8, 0.9]",
+        "training.seeds=[1, 2]",
+    ]
     recipe = read_recipe(None, [*overrides, *more])
     words = shlex.split(describe_command(recipe))
     assert words[:2] == ["albertkit", "finetune"]

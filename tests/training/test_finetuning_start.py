@@ -14,9 +14,10 @@ from albertkit.checkpoints.storage import read_tensors, write_tensors
 from albertkit.errors import CheckpointError, ConfigError
 from albertkit.models.torch import AlbertForSequenceClassification
 from albertkit.tasks.base import Scores
+from albertkit.tasks.features import lay_out
 from albertkit.tasks.text import TextTask
 from albertkit.testing import random_parameters, save_tiny_checkpoint, tiny_config
-from albertkit.training.finetuning.guards import Guards
+from albertkit.training.finetuning.guards import Guards, describe_counts
 from albertkit.training.finetuning.recipe import FinetuningRecipe, LoraRecipe, read_recipe
 from albertkit.training.finetuning.start import add_adapters, freeze, make_model
 
@@ -109,10 +110,16 @@ def test_recipes_are_checked() -> None:
     base = ["task=sst-2", "data.train=x"]
     assert read_recipe(None, base).output == "runs/sst-2"
     assert read_recipe(None, [*base, "data.columns.text=review"]).data.columns == {"text": "review"}
+    for name in ("0", "#1 String", "yes", "a: b", "x=y"):
+        assert read_recipe(None, [*base, f"data.columns.label={name}"]).data.columns == {"label": name}
+    several = read_recipe(None, [*base, "data.columns={choice0: first, answer_start: begin}", "data.columns.context=c"])
+    assert several.data.columns == {"choice0": "first", "answer_start": "begin", "context": "c"}
     assert read_recipe(None, [*base, "lora.rank=4"]).lora == LoraRecipe(rank=4)
     for override, message in (
         ("training.sead=3", "did you mean seeds?"),
         ("data.columns.txet=x", "did you mean text?"),
+        ("data.columns.choicest=x", "did you mean choices?"),
+        ("data.columns={text: 0}", "columns must be a mapping of text to text; received {'text': 0}"),
         ("schedule={epochs: 2, total_steps: 9}", "one of epochs and total_steps may be given"),
         ("training.seeds=[1, 1]", "seeds must be one or more, each once"),
         ("training.examples_per_batch=0", "examples_per_batch must be at least 1"),
@@ -167,3 +174,12 @@ def test_a_loss_that_leaves_where_it_was_is_told_once() -> None:
     (warning,) = filter(None, told)
     assert "from 0.051 to 0.376 at step 305" in warning
     assert "lower optimizer.learning_rate" in warning
+
+
+def test_what_was_cut_is_counted_and_longer_rows_are_advised_where_they_help() -> None:
+    counts = {"truncated": 1, "questions truncated": 2, "answers cut off": 0}
+    features = lay_out([[2, 3]] * 4, [[0, 0]] * 4, counts=counts)
+    assert describe_counts("train", features) == [
+        "train: 1 of 4 (25.0%) truncated; raise data.max_seq_length if they matter",
+        "train: 2 of 4 (50.0%) questions truncated",
+    ]

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from albertkit.config import AlbertConfig
 from albertkit.models.torch import AlbertForPreTraining, AlbertForSequenceClassification
+from albertkit.models.torch.activations import ACTIVATION_FUNCTIONS
 from albertkit.models.torch.encoder import AlbertEncoder
 from albertkit.testing import tiny_config
-from albertkit.training import fused, fused_attention
+from albertkit.training import fused, fused_activation, fused_attention
 from albertkit.training.fused import fuse
+from albertkit.training.fused_activation import find_both_ways
 from albertkit.training.fused_attention import attend_in_blocks, attend_with_kernel
 from albertkit.training.pretraining import pretrain
 from albertkit.training.recipe import Recipe
@@ -180,6 +182,26 @@ def test_both_ways_of_attention_agree(groups: tuple[tuple[int, int], ...]) -> No
         )
         torch.testing.assert_close(received[:-3], expected[:-3], rtol=0, atol=1e-5)
         torch.testing.assert_close(differentiate_received(gradient), differentiate_expected(gradient), rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ["gelu_new", "gelu", "silu"])
+def test_both_ways_of_an_activation_are_pytorchs(name: str, dtype: torch.dtype) -> None:
+    function = ACTIVATION_FUNCTIONS[name]
+    edges = torch.tensor([0.0, -0.0, 1e-30, -1e-30, 30.0, -30.0, 1e4, -1e4, 1e15, -1e15])
+    wide = torch.cat([torch.linspace(-12, 12, 300_001), edges]).to(dtype)[None]
+    gradient = torch.linspace(-1, 1, wide.numel()).to(dtype)[None]
+    exact = wide.double().requires_grad_()
+    (expected := function(exact)).backward(gradient.double())
+    assert exact.grad is not None
+    with torch.no_grad():
+        both_ways = find_both_ways(function)
+        assert (type(both_ways) is fused_activation._GeluTanh) == (name == "gelu_new")
+        activated, differentiate = both_ways.replay(wide)
+        assert torch.equal(activated, both_ways(wide))
+        tolerance = {"rtol": 4 * torch.finfo(dtype).eps, "atol": 2e-6}
+        torch.testing.assert_close(activated.double(), expected.detach(), **tolerance)
+        torch.testing.assert_close(differentiate(gradient).double(), exact.grad, **tolerance)
 
 
 def test_blocks_have_few_shapes() -> None:

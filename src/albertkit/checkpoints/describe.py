@@ -11,11 +11,11 @@ from typing import Any
 from albertkit import hub
 from albertkit.checkpoints.huggingface import from_disk_name, heads_on_disk
 from albertkit.checkpoints.parameters import HEADS, Head
-from albertkit.checkpoints.weight_files import read_weights
+from albertkit.checkpoints.weight_files import StoredWeights, read_weights
 from albertkit.config import CONFIG_FILES, AlbertConfig
 from albertkit.hub import Name
 
-__all__ = ["Description", "describe_checkpoint"]
+__all__ = ["Description", "describe_checkpoint", "describe_weights", "read_config"]
 
 _PARTS: dict[str, str | tuple[str, ...]] = {
     "embeddings": "albert.embeddings.",
@@ -44,8 +44,9 @@ class Description:
         heads: Heads it has.
         missing_heads: The others.
         dtype: Floating type on disk.
-        bytes: Size of the weights' files.
-        sha256: Checksum of the weights' file; of several, that of their contents end to end, in the order of their names.
+        weights: Names of the weights' files.
+        bytes: Their size.
+        sha256: Their checksum; of several files, that of their contents end to end, in the order of their names.
         files: All its files by name.
     """
 
@@ -56,6 +57,7 @@ class Description:
     heads: tuple[Head, ...]
     missing_heads: tuple[Head, ...]
     dtype: str
+    weights: tuple[str, ...]
     bytes: int
     sha256: str
     files: tuple[str, ...]
@@ -88,8 +90,22 @@ def describe_checkpoint(name: Name) -> Description:
     Raises:
         CheckpointError: If there is no such checkpoint or its weights are damaged.
     """
-    stored = read_weights(name)
-    config = AlbertConfig.from_json_file(next(iter(hub.locate(name, CONFIG_FILES).values())))
+    config = read_config(name)
+    return describe_weights(read_weights(name), config)
+
+
+def read_config(name: Name) -> AlbertConfig:
+    """The configuration as a checkpoint's own file has it, that of a published model too.
+
+    Raises:
+        CheckpointError: If there is none.
+        ConfigError: If it is damaged.
+    """
+    return AlbertConfig.from_json_file(next(iter(hub.locate(name, CONFIG_FILES).values())))
+
+
+def describe_weights(stored: StoredWeights, config: AlbertConfig) -> Description:
+    """What :func:`describe_checkpoint` does with weights that have been read."""
     sizes = {key: stored.tensors[disk].size for disk in stored.tensors if (key := from_disk_name(disk)) is not None}
     parts = {part: sum(size for key, size in sizes.items() if key.startswith(prefix)) for part, prefix in _PARTS.items()}
     parts["other"] = sum(sizes.values()) - sum(parts.values())
@@ -102,9 +118,10 @@ def describe_checkpoint(name: Name) -> Description:
         heads=heads,
         missing_heads=tuple(head for head in HEADS if head not in heads),
         dtype=stored.dtype,
+        weights=tuple(path.name for path in stored.files),
         bytes=sum(path.stat().st_size for path in stored.files),
         sha256=_checksum(stored.files),
-        files=tuple(sorted(file.name for file in stored.directory.iterdir())),
+        files=tuple(sorted(file.name for file in stored.directory.glob("*"))),
     )
 
 

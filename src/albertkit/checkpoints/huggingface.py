@@ -16,7 +16,7 @@ import numpy as np
 from albertkit.checkpoints.exported import is_only_exported
 from albertkit.checkpoints.parameters import HEADS, HEADS_OF_CLASS, Head, list_parameters
 from albertkit.checkpoints.storage import unwritable, write_tensors
-from albertkit.checkpoints.weight_files import WEIGHTS_FILE, read_weights
+from albertkit.checkpoints.weight_files import WEIGHTS_FILE, StoredWeights, read_weights
 from albertkit.config import AlbertConfig
 from albertkit.errors import CheckpointError
 from albertkit.files import new_file
@@ -31,6 +31,7 @@ __all__ = [
     "heads_on_disk",
     "load_parameters",
     "save_checkpoint",
+    "select_parameters",
 ]
 
 CONFIG_FILE = "config.json"
@@ -42,6 +43,7 @@ _IGNORED = re.compile(r"predictions\.decoder\.(weight|bias)|(albert\.)?embedding
 _OLD_NORM = {".gamma": ".weight", ".beta": ".bias"}
 _ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
 _BODY = ("albert.embeddings.", "albert.encoder.")  # what every model has, whatever its heads
+_LAYER_NUMBER = re.compile(r"(_groups|_layers)\.\d+")
 _HEAD_PREFIX: dict[Head, str] = {
     "pooler": "albert.pooler.",
     "masked_lm": "predictions.",
@@ -96,7 +98,23 @@ def load_parameters(
     Raises:
         CheckpointError: If a file is missing or damaged, a shape does not fit, or the encoder's own weights are absent.
     """
-    stored = read_weights(name)
+    return select_parameters(read_weights(name), config, heads, ignore_mismatched_sizes=ignore_mismatched_sizes)
+
+
+def select_parameters(
+    stored: StoredWeights, config: AlbertConfig, heads: tuple[Head, ...] | None = None, *, ignore_mismatched_sizes: bool = False
+) -> LoadedParameters:
+    """What :func:`load_parameters` does with weights that have been read.
+
+    Args:
+        stored: The weights.
+        config: The model's configuration, which gives every shape.
+        heads: The heads on the encoder; those that the file holds where none are given.
+        ignore_mismatched_sizes: Leave out a head's parameters of another shape instead of refusing them.
+
+    Raises:
+        CheckpointError: If a shape does not fit, numbers are no floating-point ones, or the encoder's own weights are absent.
+    """
     found = {ours: array for key, array in stored.tensors.items() if (ours := from_disk_name(key)) is not None}
     wanted = heads_on_disk(found, config.architectures) if heads is None else heads
     expected = {parameter.name: parameter.shape for parameter in list_parameters(config, wanted)}
@@ -111,10 +129,24 @@ def load_parameters(
             "a checkpoint must hold the whole encoder",
             received=f"{stored.origin}, which lacks {body[0]} and {len(body) - 1} more",
         )
+    for key in expected:
+        if key not in missing and not np.issubdtype(found[key].dtype, np.floating):
+            raise CheckpointError(
+                "weights must be floating-point numbers",
+                received=f"{key} of type {found[key].dtype} in {stored.origin}",
+                fix="use the checkpoint as it was before it was quantised",
+            )
+    unexpected = tuple(key for key in found if key not in expected)
+    if beyond := next((key for key in unexpected if _LAYER_NUMBER.sub(r"\1.0", key) in expected), None):
+        raise CheckpointError(
+            "a configuration must have a place for every layer of its checkpoint",
+            received=f"{config.num_hidden_groups} groups of {config.inner_group_num} for {beyond} in {stored.origin}",
+            fix="use the config.json that came with the weights",
+        )
     return LoadedParameters(
         parameters={key: np.ascontiguousarray(found[key], np.float32) for key in expected if key not in missing},
         missing=missing,
-        unexpected=tuple(key for key in found if key not in expected),
+        unexpected=unexpected,
         dtype=stored.dtype,
         mismatched=mismatched,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -51,6 +52,9 @@ _TF_HUB = _Format("TensorFlow Hub module", f"variables/variables{INDEX}", read_g
 _GOOGLE = _Format("Google TensorFlow 1 checkpoint", f"*{INDEX}", read_google)
 _FORMATS = (_SAFE, _PICKLED, _FLAX, _KERAS, _KERAS_HUB, _TF_HUB, _GOOGLE)
 """In order of preference."""
+_FORMAT_OF_ENDING = {
+    ".safetensors": _SAFE, ".bin": _PICKLED, ".msgpack": _FLAX, ".weights.h5": _KERAS_HUB, ".h5": _KERAS, INDEX: _GOOGLE
+}  # fmt: skip
 
 # transformers' Flax and TensorFlow classes write safetensors with their own names, and say so in its metadata.
 _SAFE_BY_WRITER = {
@@ -92,8 +96,8 @@ def read_weights(name: Name) -> StoredWeights:
     """Read all tensors of a checkpoint; safetensors files are preferred and memory-mapped.
 
     Args:
-        name: A directory, an embedded model, a published name or a hub id, or a :class:`~albertkit.hub.Source`, whose
-            ``allow_pickle`` permits ``pytorch_model.bin``.
+        name: A directory, a file of weights in it (of a TensorFlow checkpoint the prefix will do), an embedded model, a published
+            name or a hub id, or a :class:`~albertkit.hub.Source`, whose ``allow_pickle`` permits ``pytorch_model.bin``.
 
     Raises:
         CheckpointError: If there are no weights, or pickled ones alone without permission, or a file is missing or damaged.
@@ -105,7 +109,9 @@ def read_weights(name: Name) -> StoredWeights:
     directory = path.parents[filename.count("/")]
     if format is _KERAS_HUB:
         files.fetch("config.json")  # which its reader looks into
-    data = [files.fetch(part) for part in files.find(f"{filename.removesuffix(INDEX)}.data-*")]  # TensorFlow's, by its index
+    data = [
+        files.fetch(part) for part in files.find(f"{glob.escape(filename.removesuffix(INDEX))}.data-*")
+    ]  # TensorFlow's, by its index
     places = _read_index(path) if filename.endswith(_INDEX) else None
     paths = [path] if places is None else [_fetch_part(files, path, part) for part in sorted(set(places.values()))]
     parts = [format.read(part) for part in paths]
@@ -123,11 +129,21 @@ def read_weights(name: Name) -> StoredWeights:
 
 def _find(files: Files) -> Iterator[tuple[_Format, str]]:
     """The formats that a checkpoint holds, each with the file to begin with, in order of preference."""
+    if files.named is not None:
+        yield _format_of(files.named), files.named
+        return
     for format in _FORMATS:
         if format is _GOOGLE:
             yield from ((format, filename) for filename in sorted(files.find(format.filename), key=_progress, reverse=True))
         else:
             yield from ((format, filename) for filename in (format.filename, format.filename + _INDEX) if files.has(filename))
+
+
+def _format_of(filename: str) -> _Format:
+    """The format of a file that is named itself, by its own name or how that ends."""
+    whole = filename.removesuffix(_INDEX)
+    endings = ((ending, format) for ending, format in _FORMAT_OF_ENDING.items() if whole.endswith(ending))
+    return _TF_HUB if filename == _TF_HUB.filename else next(format for _, format in endings)
 
 
 def _progress(filename: str) -> tuple[bool, int]:

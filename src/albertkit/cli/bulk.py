@@ -19,12 +19,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import albertkit
 from albertkit.cli.records import LIST_SEPARATOR, Form, Item, count_items, open_input, read_items
 from albertkit.cli.task_command import TaskCommand, answer_windows, load_pipeline, make_form, report, to_json
 from albertkit.errors import InputError
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -92,8 +95,15 @@ def _check_paths(arguments: Namespace, output: Path) -> None:
         raise InputError("--output must be in a directory that exists", received=str(output), fix=f"make {output.parent} first")
     if output.is_dir():
         raise InputError("--output must name a file", received=f"{output}, a directory")
-    with open_input(arguments.input):
-        if output.exists() and output.samefile(arguments.input):
+    given = Path(arguments.input)
+    if given.is_fifo() or given.is_char_device():
+        raise InputError(
+            "--output needs an --input that can be read again",
+            received=f"{given}, a pipe or a device",
+            fix="write it to a file first, or leave --output out and redirect what --json prints",
+        )
+    with open_input(given):
+        if output.exists() and output.samefile(given):
             raise InputError("--output must not be the input", received=f"{output} for both", fix="name another file")
 
 
@@ -200,13 +210,21 @@ class _Partial:
         self._output = output
         self._data_path = output.with_name(f"{output.name}.partial")
         self._log_path = output.with_name(f"{output.name}.partial.progress")
-        is_new = not self._data_path.exists()
-        self.done = _Done() if is_new else self._read_log(settings)
-        if is_new:
-            self._log_path.write_text(json.dumps(settings) + "\n", encoding="utf-8")
-        self._data = self._data_path.open("ab")
-        self._data.truncate(self.done.bytes)
         self._log = self._log_path.open("a", encoding="utf-8")
+        try:
+            _require_alone(self._log, output)
+            if self._data_path.exists():
+                self.done = self._read_log(settings)
+            else:
+                self.done = _Done()
+                self._log.truncate(0)
+                self._log.write(json.dumps(settings) + "\n")
+                self._log.flush()
+            self._data = self._data_path.open("ab")
+        except BaseException:
+            self._log.close()
+            raise
+        self._data.truncate(self.done.bytes)
 
     @classmethod
     @contextmanager
@@ -256,13 +274,25 @@ class _Partial:
 
     def finish(self) -> None:
         """Give the output its name."""
-        self._close()
+        self._data.close()
         self._data_path.replace(self._output)
+        self._close()  # the log last: no other run begins before
         self._log_path.unlink()
 
     def _close(self) -> None:
         self._data.close()
         self._log.close()
+
+
+def _require_alone(log: TextIO, output: Path) -> None:
+    """Refuse to write beside another run, whose answers would stand between ours; until the log is closed."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                "one run at a time may write an output", received=f"{output}, which another run writes", fix="wait for that one"
+            ) from None
 
 
 def _progress_bar(total: int, done: int) -> tqdm[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from albertkit.cli.model_arguments import add_source_arguments
@@ -18,12 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
+_MOST_NAMED = 5
 _FORMATS = ("safetensors", "flax", "tensorflow", "google")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Describe the command's words."""
-    parser.add_argument("source", metavar="SOURCE", help="directory, embedded model, published name or hub id")
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="directory, file of weights, prefix of a TensorFlow checkpoint, embedded model, published name or hub id",
+    )
     parser.add_argument("destination", metavar="DESTINATION", help="directory to make; it must be new or empty")
     parser.add_argument(
         "--to",
@@ -61,13 +67,19 @@ def _describe(found: Conversion, destination: str) -> str:
     source = found.source
     differ = "the same" if found.largest_difference == 0 else f"at most {found.largest_difference:.1g} apart"
     rows = [
-        ("source", f"{source.location}, {source.format}, {source.dtype}"),
+        ("source", f"{source.location}, {source.format}, {source.dtype}: {', '.join(source.weights)}"),
         *source.sizes(),
         ("heads", ", ".join(source.heads) or "none"),
         ("it lacks", ", ".join(source.missing_heads) or "none"),
         ("tokenizer", "none: put one beside the weights" if found.tokens is None else f"{found.tokens:,} tokens"),
-        *([("left out", ", ".join(found.left_out))] if found.left_out else []),
+        *([("left out", _shorten(found.left_out))] if found.left_out else []),
         ("written", f"{destination}: {', '.join(found.files)}"),
         ("compared", f"every array is the same; {found.scores:,} scores and hidden states of both are {differ}"),
     ]
     return "\n".join(f"{label:12} {value}" for label, value in rows)
+
+
+def _shorten(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

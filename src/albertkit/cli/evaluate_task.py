@@ -121,8 +121,11 @@ def _open_task(name: str, source: Source, config: AlbertConfig, columns: Mapping
         return open_task(name, columns=columns, with_answerability=True)
     has_labels = task.head in ("sequence_classification", "token_classification") and task.problem_type != "regression"
     labels = tuple(label for _number, label in sorted((config.id2label or {}).items()))
-    if has_labels and (task.labels is None or sorted(task.labels) == sorted(labels)):
+    if has_labels and task.labels is None:
         return replace(task, labels=labels)
+    ours = {label.casefold(): label for label in task.labels or ()}
+    if has_labels and sorted(ours) == sorted(label.casefold() for label in labels):
+        return replace(task, labels=tuple(ours[label.casefold()] for label in labels))
     if has_labels and len(task.labels or ()) == len(labels) and labels[0] != "LABEL_0":
         pairs = ", ".join(f"{theirs} as {ours}" for theirs, ours in zip(labels, task.labels or (), strict=True))
         warnings.warn(f"the model's labels are not those of {task.name}; taken by their numbers: {pairs}.", stacklevel=2)

@@ -27,7 +27,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         nargs="?",
         default=DEFAULT_MODEL,
         metavar="MODEL",
-        help="directory, embedded model or hub id (default: %(default)s)",
+        help="directory, file of weights, prefix of a TensorFlow checkpoint, embedded model, published name or hub id"
+        " (default: %(default)s)",
     )
     parser.add_argument("--revision", metavar="REVISION", help="branch, tag or commit of a hub repository")
     parser.add_argument("--allow-pickle", action="store_true", help="read pytorch_model.bin where there is no safetensors file")
@@ -55,7 +56,7 @@ def run(arguments: Namespace) -> int:
     rows = [
         ("checkpoint", found.location),
         ("format", f"{found.format}, {found.dtype}, {found.bytes:,} bytes"),
-        ("sha256", found.sha256),
+        ("sha256", f"{found.sha256} {found.weights[0]}{' …' if len(found.weights) > 1 else ''}"),
         ("vocabulary", "none" if tokenizer is None else _describe_vocabulary(tokenizer)),
         ("files", ", ".join(found.files)),
     ]

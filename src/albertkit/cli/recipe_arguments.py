@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ def add_recipe_arguments(
     group = parser.add_argument_group("keys of the recipe, to change for once")
     for key, meaning in (list_keys() if keys is None else keys).items():
         names = [f"--{key}"] if "." in key or "_" not in key else [f"--{key.replace('_', '-')}", f"--{key}"]
-        text = meaning.replace("``", "").replace("%", "%%")
+        text = re.sub(r":\w+:`~?(.*?)`", r"\1", meaning).replace("``", "").replace("%", "%%")
         group.add_argument(*names, dest=key, metavar="VALUE", default=SUPPRESS, help=text)
 
 

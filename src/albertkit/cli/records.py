@@ -63,8 +63,9 @@ class Form:
         return columns | {name: value for name, value in self.given.items() if columns.get(name) is None}
 
     def record(self, item: Item) -> dict[str, Any]:
-        """The parts of an item that the task reads; empty cells count as absent. Without any, all that it has, to be refused."""
-        return {name: item.columns[name] for name in self.fields if item.columns.get(name) is not None} or item.columns
+        """The parts of an item that the task reads; empty cells count as absent. Without any, what it has, to be refused."""
+        given = {name: item.columns[name] for name in self.fields if name in item.columns}
+        return {name: value for name, value in given.items() if value is not None} or given or item.columns
 
 
 def add_text_arguments(parser: ArgumentParser) -> None:
@@ -111,9 +112,8 @@ def read_items(words: list[str], path: str | None, form: Form) -> Iterator[Item]
     else:
         if sys.stdin.isatty():
             print("albertkit: reading texts from the keyboard, one a line; Ctrl-D ends.", file=sys.stderr)
-        if isinstance(sys.stdin, io.TextIOWrapper):
-            sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
-        yield from _not_empty(_from_lines(enumerate(sys.stdin, 1), form), "standard input")
+        lines = _decode(sys.stdin.buffer) if isinstance(sys.stdin, io.TextIOWrapper) else enumerate(sys.stdin, 1)
+        yield from _not_empty(_from_lines(lines, form), "standard input")
 
 
 @contextmanager

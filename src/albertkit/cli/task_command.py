@@ -166,9 +166,12 @@ def _windows(items: Iterable[Item], most: int) -> Iterator[list[Item]]:
     window: list[Item] = []
     characters = 0
     for item in items:
+        if window and characters + item.characters > _WINDOW_CHARACTERS:
+            yield window  # what is too large alone stands alone: to be found by halving it would be tokenized again and again
+            window, characters = [], 0
         window.append(item)
         characters += item.characters
-        if len(window) >= most or characters >= _WINDOW_CHARACTERS:
+        if len(window) >= most:
             yield window
             window, characters = [], 0
     if window:

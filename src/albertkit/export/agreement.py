@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -82,7 +84,7 @@ def read_texts(path: str | Path) -> list[Text]:
         InputError: If the file cannot be read, holds no text, or only some of its lines have a label.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")  # a string of JSON may hold other ends of lines
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("texts must be in a readable UTF-8 file", received=f"{path} ({error})") from None
     is_json = Path(path).suffix == ".jsonl"
@@ -98,7 +100,7 @@ def _read_line(line: str, number: int) -> Text:
     try:
         found = json.loads(line)
         text, pair, label = found["text"], found.get("text_pair"), found.get("label")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError('a line must be a JSON object with "text"', received=f"line {number}: {line[:60]!r}") from None
     kinds = ((text, (str,)), (pair, (str, type(None))), (label, (str, int, type(None))))
     if not all(isinstance(value, kind) for value, kind in kinds) or not text.strip():
@@ -121,40 +123,61 @@ def measure_agreement(original: Engine, changed: Engine, tokenizer: AlbertTokeni
         texts: What to compare on.
 
     Raises:
-        InputError: If texts have labels and the model no head for classes of texts, or no such class.
+        InputError: If texts have labels and the model no head for classes of texts, or no such class; or hold no word.
     """
     head = _choose_head(changed.heads)
     labels = _read_labels(texts, head, original.config)
     room = min(original.config.max_position_embeddings, tokenizer.model_max_length)
     rows = [_encode(tokenizer, text, room) for text in texts]
-    found: list[tuple[_Answers, _Answers]] = []
-    right: list[np.ndarray] = []
+    tally = _Tally(head)
     for numbers in plan_batches([len(ids) for ids, _ in rows], _TOKEN_BUDGET):
         batch = TokenBatch.from_sequences([rows[i][0] for i in numbers], [rows[i][1] for i in numbers])
+        positions, expected = None, None if labels is None else labels[numbers]
         if head == "masked_lm":
-            batch, positions, targets = _mask(batch, tokenizer)
-            right.append(targets)
-        else:
-            positions = None
-            right += [] if labels is None else [labels[numbers]]
-        found.append((_answer(original, head, batch, positions), _answer(changed, head, batch, positions)))
-    before, after = (_Answers(*map(np.concatenate, zip(*answers, strict=True))) for answers in zip(*found, strict=True))
-    expected = np.concatenate(right) if right else None
-    difference = before.scores - after.scores
+            batch, positions, expected = _mask(batch, tokenizer)
+        tally.add(_answer(original, head, batch, positions), _answer(changed, head, batch, positions), expected)
+    if not tally.decisions:
+        raise InputError("there must be a word to compare on", received="texts of white space and the like")
     return Agreement(
         head=head,
         texts=len(texts),
-        decisions=len(before.decisions),
-        share=_cosine(before.scores, after.scores) if head is None else float(np.mean(before.decisions == after.decisions)),
-        largest_error=float(np.abs(difference).max()),
-        mean_error=float(np.sqrt(np.mean(difference**2) / np.mean(before.scores**2))),
-        accuracy=None if expected is None else tuple(float(np.mean(each.decisions == expected)) for each in (before, after)),  # type: ignore[arg-type]
+        decisions=tally.decisions,
+        share=tally.same / tally.decisions,
+        largest_error=tally.largest,
+        mean_error=math.sqrt(tally.squares_of_errors / max(tally.squares, sys.float_info.min)),
+        accuracy=(tally.right[0] / tally.decisions, tally.right[1] / tally.decisions) if expected is not None else None,
     )
 
 
 class _Answers(NamedTuple):
     scores: np.ndarray  # [answers, C] float64
     decisions: np.ndarray  # [decisions]
+
+
+class _Tally:
+    """What is left of a batch: a score for each entry of the vocabulary, of every masked word, would fill the memory."""
+
+    def __init__(self, head: Head | None) -> None:
+        self.head = head
+        self.decisions = 0
+        self.same = 0.0
+        self.largest = 0.0
+        self.squares_of_errors = 0.0
+        self.squares = 0.0
+        self.right = [0, 0]
+
+    def add(self, before: _Answers, after: _Answers, expected: np.ndarray | None) -> None:
+        """Count a batch; ``expected`` are its classes, where they are known."""
+        difference = before.scores - after.scores
+        self.decisions += len(before.decisions)
+        same = _cosine(before.scores, after.scores) if self.head is None else before.decisions == after.decisions
+        self.same += float(same.sum())
+        self.largest = float(np.abs(difference).max(initial=self.largest))
+        self.squares_of_errors += float(np.square(difference).sum())
+        self.squares += float(np.square(before.scores).sum())
+        if expected is not None:
+            for number, answers in enumerate((before, after)):
+                self.right[number] += int(np.sum(answers.decisions == expected))
 
 
 def _answer(engine: Engine, head: Head | None, batch: TokenBatch, positions: np.ndarray | None) -> _Answers:
@@ -173,7 +196,7 @@ def _answer(engine: Engine, head: Head | None, batch: TokenBatch, positions: np.
 
 def _choose_head(heads: tuple[Head, ...]) -> Head | None:
     """The head that a model is used for."""
-    return next((head for head in (*reversed(heads), *heads) if head not in ("pooler", "sentence_order")), None)
+    return next((head for head in reversed(heads) if head not in ("pooler", "sentence_order")), None)
 
 
 def _read_labels(texts: Sequence[Text], head: Head | None, config: AlbertConfig) -> np.ndarray | None:
@@ -208,5 +231,7 @@ def _mask(batch: TokenBatch, tokenizer: AlbertTokenizer) -> tuple[TokenBatch, np
     return TokenBatch(ids, batch.token_type_ids, batch.cu_seqlens), positions, batch.input_ids[positions]
 
 
-def _cosine(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.mean((a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))))
+def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of each row."""
+    cosine: np.ndarray = (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    return cosine

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from albertkit.checkpoints.describe import Description, describe_checkpoint
+from albertkit.checkpoints.describe import Description, describe_weights, read_config
 from albertkit.checkpoints.flax_msgpack import write_flax
 from albertkit.checkpoints.google_names import write_google
-from albertkit.checkpoints.huggingface import CONFIG_FILE, heads_on_disk, load_parameters, save_checkpoint
+from albertkit.checkpoints.huggingface import CONFIG_FILE, heads_on_disk, load_parameters, save_checkpoint, select_parameters
 from albertkit.checkpoints.keras_h5 import write_keras_h5
 from albertkit.checkpoints.parameters import HEADS_OF_CLASS
-from albertkit.checkpoints.storage import unwritable
+from albertkit.checkpoints.storage import to_stored, unwritable, widen
 from albertkit.checkpoints.weight_files import WEIGHTS_FILE, read_weights
 from albertkit.config import AlbertConfig
 from albertkit.errors import CheckpointError, InputError, VocabularyError, suggest
@@ -67,7 +67,8 @@ def convert_checkpoint(
     Every array is read back and must be the same to the bit; then both checkpoints read a few tokens, by NumPy.
 
     Args:
-        name: A directory, an embedded model, a published name, a hub id, or a source.
+        name: A directory, a file of weights in it (of a TensorFlow checkpoint the prefix will do), an embedded model, a published
+            name, a hub id, or a source.
         directory: Where to; it must be new or empty, and appears whole or not at all.
         formats: Keys of :data:`FORMATS`; several lie side by side.
         architecture: The class of the model, a key of :data:`~albertkit.checkpoints.parameters.HEADS_OF_CLASS`, where the source
@@ -80,23 +81,27 @@ def convert_checkpoint(
         MissingExtraError: If a format's library is not installed.
     """
     _check(directory, formats)
-    source = describe_checkpoint(name)
-    config = _settle_config(name, source, architecture)
-    loaded = load_parameters(name, config)
+    config = read_config(name)
+    stored = read_weights(name)
+    source = describe_weights(stored, config)
+    config = _settle_config(config, stored.tensors, architecture)
+    loaded = select_parameters(stored, config)
     tokenizer, task = _read_tokenizer(name), read_task(name)
+    scores, difference = _score(config, loaded.parameters), 0.0
     try:
         with new_directory(directory) as temporary:
             for kind in reversed([kind for kind in FORMATS if kind in formats]):  # so that the newest is the one that is read
                 _write_weights(kind, temporary, config, loaded.parameters, loaded.dtype)
                 if tokenizer is not None:
                     _write_tokenizer(kind, temporary, tokenizer)
-                scores, difference = _compare(config, loaded.parameters, temporary)
+                again, copy = _read_copy(temporary, config, loaded.parameters)
+                difference = max(difference, _largest_difference(scores, _score(again, copy)))
             if task is not None:
                 write_task(task, temporary)
             files = tuple(sorted(path.name for path in temporary.iterdir()))
     except OSError as error:
         raise unwritable(directory, error) from None
-    return Conversion(source, files, None if tokenizer is None else len(tokenizer), loaded.unexpected, scores, difference)
+    return Conversion(source, files, None if tokenizer is None else len(tokenizer), loaded.unexpected, scores.size, difference)
 
 
 def _check(directory: str | Path, formats: Sequence[str]) -> None:
@@ -105,19 +110,22 @@ def _check(directory: str | Path, formats: Sequence[str]) -> None:
         rule, fix = f"a format must be one of {', '.join(FORMATS)}", unknown and suggest(unknown, FORMATS)
         raise InputError(rule, received=repr(unknown) if unknown else "none", fix=fix)
     target = Path(directory)
-    if target.is_dir() and any(target.iterdir()):
-        raise InputError("the destination must be new or empty", received=f"{target}, which holds files", fix="name another")
-    if target.exists() and not target.is_dir():
-        raise InputError("the destination must be a directory", received=f"{target}, which is a file", fix="name another")
+    try:
+        if target.is_dir() and any(target.iterdir()):
+            raise InputError("the destination must be new or empty", received=f"{target}, which holds files", fix="name another")
+        if target.exists() and not target.is_dir():
+            raise InputError("the destination must be a directory", received=f"{target}, which is a file", fix="name another")
+    except OSError as error:
+        raise unwritable(target, error) from None
 
 
-def _settle_config(name: Name, source: Description, architecture: str | None) -> AlbertConfig:
+def _settle_config(config: AlbertConfig, tensors: Mapping[str, np.ndarray], architecture: str | None) -> AlbertConfig:
     """The configuration with the class that has the checkpoint's heads, the one it names or else the one with most of them, and
     with as many labels as the weights have where it is silent, as Google's is.
     """
-    config, tensors = source.config, read_weights(name).tensors
-    if not config.architectures and "classifier.weight" in tensors:
-        config = config.replace(num_labels=len(tensors["classifier.weight"]))
+    classifier = tensors.get("classifier.weight")
+    if not config.architectures and classifier is not None and len(classifier) != config.num_labels:
+        config = config.replace(num_labels=len(classifier))
     classes = HEADS_OF_CLASS.items()
     fitting = [name for name, heads in classes if set(heads) <= set(heads_on_disk(tensors, [name]))] or ["AlbertModel"]
     if architecture is None:
@@ -141,9 +149,9 @@ def _read_tokenizer(name: Name) -> AlbertTokenizer | None:
 def _write_weights(kind: str, directory: Path, config: AlbertConfig, parameters: Mapping[str, np.ndarray], dtype: str) -> None:
     """The weights with their configuration, in a file that gives the same numbers back."""
     if kind == "safetensors":
-        save_checkpoint(directory, config, parameters, dtype=dtype)
-        if _find_other(parameters, _read_copy(directory, config)[1]):  # of several types, of which dtype is the narrowest
-            save_checkpoint(directory, config, parameters)
+        with np.errstate(over="ignore"):  # of several types dtype is the narrowest
+            exact = all(_is_same(array, widen(to_stored(array, dtype)[1], dtype)) for array in parameters.values())
+        save_checkpoint(directory, config, parameters, dtype=dtype if exact else "float32")
     elif kind == "google":
         (directory / _GOOGLE_CONFIG).write_text(json.dumps(config.to_google_dict(), indent=2) + "\n", encoding="utf-8")
         write_google(directory / FORMATS[kind], parameters)
@@ -162,34 +170,41 @@ def _write_tokenizer(kind: str, directory: Path, tokenizer: AlbertTokenizer) -> 
         tokenizer.save_vocabulary(directory)
 
 
-def _read_copy(directory: Path, config: AlbertConfig) -> tuple[AlbertConfig, dict[str, np.ndarray]]:
-    """Configuration and parameters as the files give them, but with the classes of the original: Google's do not tell them."""
-    again = AlbertConfig.from_pretrained(directory).replace(id2label=config.id2label, extra=config.extra)
-    return again, load_parameters(directory, again).parameters
+def _is_same(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two float32 arrays are the same to the bit, numbers or not."""
+    return np.array_equal(first.view(np.uint32), second.view(np.uint32))
 
 
-def _find_other(parameters: Mapping[str, np.ndarray], copy: Mapping[str, np.ndarray]) -> str | None:
-    """A parameter that a copy has not, or not with the same numbers."""
-    return next((key for key, array in parameters.items() if key not in copy or not np.array_equal(array, copy[key])), None)
-
-
-def _compare(config: AlbertConfig, parameters: dict[str, np.ndarray], directory: Path) -> tuple[int, float]:
-    """Read the copy, be sure of its arrays, and let both models score the same tokens: how many scores, and how far apart.
+def _read_copy(
+    directory: Path, config: AlbertConfig, parameters: Mapping[str, np.ndarray]
+) -> tuple[AlbertConfig, dict[str, np.ndarray]]:
+    """Configuration and parameters as the files give them, but with the classes of the original: Google's do not tell them.
 
     Raises:
-        CheckpointError: If an array differs.
+        CheckpointError: If an array differs from the original.
     """
-    again, copy = _read_copy(directory, config)
-    if other := _find_other(parameters, copy):
-        raise CheckpointError("a converted checkpoint must hold the same numbers", received=f"another {other} in the copy")
+    again = AlbertConfig.from_pretrained(directory).replace(id2label=config.id2label, extra=config.extra)
+    copy = load_parameters(directory, again).parameters
+    for key, array in parameters.items():
+        if key not in copy or not _is_same(array, copy[key]):
+            raise CheckpointError("a converted checkpoint must hold the same numbers", received=f"another {key} in the copy")
+    return again, copy
+
+
+def _score(config: AlbertConfig, parameters: dict[str, np.ndarray]) -> np.ndarray:
+    """Hidden states and every head's scores of a few tokens, end to end; answerability has no scores without a question."""
     batch, found = _make_batch(config), heads_on_disk(parameters, config.architectures)
+    engine = NumPyEngine(config, parameters, found)
     places = np.arange(len(batch.input_ids))
-    scores = []
-    for engine in (NumPyEngine(config, parameters, found), NumPyEngine(again, copy, found)):
-        heads = [head for head in found if head not in ("pooler", "answerability")]
-        arrays = [engine.logits(head, batch, places if head == "masked_lm" else None) for head in heads]
-        scores.append(np.concatenate([array.ravel() for array in (engine.hidden_states(batch), *arrays)]))
-    return scores[0].size, float(np.abs(scores[0] - scores[1]).max())
+    heads = [head for head in found if head not in ("pooler", "answerability")]
+    arrays = [engine.logits(head, batch, places if head == "masked_lm" else None) for head in heads]
+    return np.concatenate([array.ravel() for array in (engine.hidden_states(batch), *arrays)])
+
+
+def _largest_difference(first: np.ndarray, second: np.ndarray) -> float:
+    if np.array_equal(first, second, equal_nan=True):  # the model may be broken, and its copy right
+        return 0.0
+    return float(np.abs(first - second).max())
 
 
 def _make_batch(config: AlbertConfig) -> TokenBatch:

@@ -155,7 +155,7 @@ def _check_bounds(min_agreement: float | None, max_accuracy_loss: float | None, 
 def _require_agreement(found: Agreement, min_agreement: float | None, max_accuracy_loss: float | None) -> None:
     """Raise :class:`~albertkit.errors.CheckpointError` if the exported model answers too differently."""
     fix = "nothing was written; export in float32, or lower the bound"
-    if min_agreement is not None and found.share < min_agreement:
+    if min_agreement is not None and not found.share >= min_agreement:  # so written, what is no number is refused
         raise CheckpointError(f"the exported model must agree on {min_agreement:.2%}", received=str(found), fix=fix)
     if max_accuracy_loss is None:
         return

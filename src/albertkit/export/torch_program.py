@@ -19,7 +19,7 @@ from albertkit.tokenization import AlbertTokenizer
 __all__ = ["export_torch"]
 
 _MOST_ROWS = 65536
-_SHORTEST = 6  # the answerability head's beam is five tokens wide
+_BEAM = 5  # tokens that the answerability head chooses from, at least
 
 
 class _Named(nn.Module):
@@ -36,8 +36,8 @@ class _Named(nn.Module):
 def export_torch(model: Name, directory: str | Path, *, architecture: str | None = None) -> None:
     """Write ``model.pt2``, ``config.json`` and the tokenizer's files.
 
-    The program takes ``input_ids``, ``attention_mask`` and ``token_type_ids``, int64 ``[batch, length]`` of any size from six
-    tokens on, and returns a dictionary of the outputs that the class has.
+    The program takes ``input_ids``, ``attention_mask`` and ``token_type_ids``, int64 ``[batch, length]`` of any size, with the
+    answerability head from five tokens on, and returns a dictionary of the outputs that the class has.
 
     Args:
         model: A directory, an embedded model, a published name, a hub id, or a source.
@@ -53,7 +53,8 @@ def export_torch(model: Name, directory: str | Path, *, architecture: str | None
     has_choices = source.architecture == "AlbertForMultipleChoice"
     example = torch.ones((2, 3, 11) if has_choices else (2, 11), dtype=torch.int64)
     rows = torch.export.Dim("rows", max=_MOST_ROWS)
-    length = torch.export.Dim("length", min=_SHORTEST, max=source.config.max_position_embeddings)
+    shortest = _BEAM if "answerability" in source.heads else 1
+    length = torch.export.Dim("length", min=shortest, max=source.config.max_position_embeddings)
     sizes = {0: rows, 1: torch.export.Dim("choices", max=_MOST_ROWS), 2: length} if has_choices else {0: rows, 1: length}
     inputs = (example, example.clone(), torch.zeros_like(example))  # one tensor twice would be traced as one input
     program = torch.export.export(_Named(loaded), inputs, dynamic_shapes=(sizes,) * 3)

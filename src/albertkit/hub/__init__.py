@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from albertkit.errors import AlbertError, CheckpointError, InputError
+from albertkit.hub.directory import Directory, find_weights
 from albertkit.hub.source import Name, Source
 
-__all__ = ["DEFAULT_MODEL", "EMBEDDED", "Files", "Name", "Source", "locate", "open_files", "upload"]
+__all__ = ["DEFAULT_MODEL", "EMBEDDED", "Files", "Name", "Source", "find_weights", "locate", "open_files", "upload"]
 
 EMBEDDED = Path(__file__).parents[1] / "pretrained"
 """The folder of the models that come with the package, one directory each."""
@@ -47,6 +47,10 @@ class Files(Protocol):
     def unreachable(self) -> AlbertError | None:
         """Why only the hub's cache could be asked, if so: the error for a file that it lacks."""
 
+    @property
+    def named(self) -> str | None:
+        """The file of weights that the checkpoint's name is itself, if it is one."""
+
 
 def open_files(checkpoint: Name) -> Files:
     """Find a checkpoint.
@@ -59,14 +63,20 @@ def open_files(checkpoint: Name) -> Files:
     """
     source = Source.of(checkpoint)
     name = str(source.name)
+    if (weights := find_weights(name)) is not None:
+        return weights
     directory = next((path for path in (Path(name), EMBEDDED / name) if name and path.is_dir()), None)
     if directory is not None:
-        return _Directory(directory)
+        return Directory(directory)
+    if Path(name).is_file():
+        raise CheckpointError(
+            "a checkpoint is named by its directory or by its file of weights", received=f"{name}, which is another file"
+        )
     repository = f"albert/{name}" if _SHORT_NAME.fullmatch(name) else name
     if not _HUB_ID.fullmatch(repository) or repository.startswith("."):
         embedded = ", ".join(sorted(path.name for path in EMBEDDED.glob("*/")))
         raise CheckpointError(
-            "a model is named by a directory, an embedded model, a published name or a hub id",
+            "a model is named by a directory, an embedded model, a published name, a hub id or its file of weights",
             received=repr(name),
             fix=f"the embedded models are: {embedded}",
         )
@@ -92,25 +102,9 @@ def locate(checkpoint: Name, filenames: Sequence[str]) -> dict[str, Path]:
     found = {filename: files.fetch(filename) for filename in filenames if files.has(filename)}
     if not found:
         named = " or ".join(filenames[:_MOST_NAMED]) + (" or the like" if len(filenames) > _MOST_NAMED else "")
-        raise files.unreachable or CheckpointError(f"a checkpoint must hold {named}", received=f"{checkpoint}, which does not")
+        received = f"{checkpoint}, {'which does not' if files.named is None else 'beside which is none'}"
+        raise files.unreachable or CheckpointError(f"a checkpoint must hold {named}", received=received)
     return found
-
-
-@dataclass(frozen=True)
-class _Directory:
-    """A directory, or an embedded model."""
-
-    path: Path
-    unreachable: None = None
-
-    def has(self, filename: str) -> bool:
-        return (self.path / filename).is_file()
-
-    def find(self, pattern: str) -> list[str]:
-        return sorted(path.relative_to(self.path).as_posix() for path in self.path.glob(pattern))
-
-    def fetch(self, filename: str) -> Path:
-        return self.path / filename
 
 
 def upload(

@@ -36,6 +36,7 @@ class _Repository:
     checksums: Mapping[str, str | None]
     source: Source
     unreachable: None = None
+    named: None = None
 
     def has(self, filename: str) -> bool:
         return filename in self.checksums
@@ -96,6 +97,7 @@ class _Cached:
     name: str
     source: Source
     unreachable: AlbertError
+    named: None = None
 
     def has(self, filename: str) -> bool:
         return self._find(filename) is not None

@@ -15,7 +15,7 @@ class Source:
     """A checkpoint by name, and how to reach it where the name is a repository of the hub."""
 
     name: str | Path
-    """A directory, the name of an embedded model, a published short name (``albert-base-v2``) or a hub id."""
+    """A directory, a file of weights in it, an embedded model, a published short name (``albert-base-v2``) or a hub id."""
     revision: str | None = None
     """Branch, tag or commit."""
     cache_dir: str | Path | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Container
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -204,7 +205,7 @@ def load_engine(
 
     first = NumPyEngine.load(model, head)
     if engine == "auto" and "torch" in installed:
-        return AutoEngine(first, lambda: _load_torch(model, head, device, dtype))
+        return AutoEngine(first, partial(_load_torch, model, head, device, dtype))
     return first
 
 
@@ -224,11 +225,12 @@ class AutoEngine:
         return self._engine.name
 
     def _engine_for(self, batch: TokenBatch) -> Engine:
-        if self._load_second is not None:
+        load_second = self._load_second  # another thread may go over meanwhile
+        if load_second is not None:
             self._work += len(batch.input_ids) * work_of_token(self.config)
             choice = choose_engine(self._work, installed=("torch",), loaded=find_loaded())
             if choice.engine == "torch":
-                self._engine, self._load_second = self._load_second(), None
+                self._engine, self._load_second = load_second(), None
         return self._engine
 
     def hidden_states(self, batch: TokenBatch) -> np.ndarray:

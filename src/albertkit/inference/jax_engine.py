@@ -71,5 +71,5 @@ def _score_places(
     model = nnx.merge(graph, state)
     hidden = model.albert(ids, mask, types, return_dict=True).last_hidden_state
     tokens = hidden.reshape(-1, hidden.shape[-1])[places]
-    scores: Array = model.predictions(tokens, model.albert.embeddings.word_embeddings)
+    scores: Array = model.predictions(tokens, model.word_embeddings)
     return scores.astype(jnp.float32)

@@ -119,6 +119,6 @@ def pick_device(name: str, list_devices: Callable[[str], Sequence[Any]]) -> Any:
     """
     platform, _, number = name.replace("cuda", "gpu").partition(":")
     try:
-        return list_devices(platform)[int(number or 0)]
-    except (RuntimeError, ValueError, IndexError):
+        return dict(enumerate(list_devices(platform)))[int(number or 0)]
+    except (RuntimeError, ValueError, KeyError):
         raise InputError("device must be one that the engine has here", received=name, fix="try cpu") from None

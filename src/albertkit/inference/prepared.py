@@ -30,6 +30,9 @@ __all__ = ["PreparedEncoder", "can_prepare", "fingerprint"]
 _CHUNK_TOKENS = 1024
 """Most tokens that go through the layers together; a longer sequence goes alone."""
 
+_SAMPLES = 16
+"""Values of each parameter that :func:`fingerprint` looks at, at every call."""
+
 _PLAIN = (
     AlbertModel, AlbertEmbeddings, AlbertEncoder, AlbertLayerGroup, AlbertLayer, AlbertAttention,
     nn.Embedding, nn.LayerNorm, nn.Linear, nn.Dropout, nn.ModuleList,
@@ -61,15 +64,18 @@ def _has_hooks(module: nn.Module) -> bool:
 def fingerprint(model: nn.Module) -> list[object]:
     """What changes when a model does: two that are equal belong to the same parameters with the same values.
 
-    An update through ``.data`` leaves no other trace, so the first value of each parameter is among it.
+    An update through ``.data`` or ``.numpy()`` leaves no other trace than new values, of which only some from all over each
+    parameter are looked at: a change of single weights has to go another way (``with torch.no_grad(): weight[i, j] = …``).
     """
     seen: list[object] = [model.training]
     for module in model.modules():
-        seen += [id(type(module)), _has_hooks(module)]
+        seen += [type(module), _has_hooks(module), vars(module).get("activation")]
+    samples = []
     for parameter in model.parameters():
-        version = 0 if parameter.is_inference() else parameter._version
-        seen += [parameter.data_ptr(), version, parameter.dtype, parameter.as_strided((), ()).item()]
-    return seen
+        seen += [parameter.data_ptr(), 0 if parameter.is_inference() else parameter._version, parameter.dtype]
+        step = 1 + parameter.numel() // _SAMPLES
+        samples.append(parameter.contiguous().as_strided((-(-parameter.numel() // step),), (step,)))
+    return [*seen, torch.cat(samples).sum(dtype=torch.float64).item()]
 
 
 _Linear = PlainLinear | PrepackedLinear | QuantizedLinear

@@ -81,6 +81,10 @@ class TorchEngine:
         if self._int8:
             self._prepare()  # which refuses at once what it would refuse at the first call
 
+    def __getstate__(self) -> dict[str, object]:
+        """What a copy or a pickle holds: all but the prepared form, whose weights are in an order of this processor's."""
+        return vars(self) | {"_prepared": ([], None)}
+
     @classmethod
     def load(cls, name: Name, head: Head | None = None, *, device: str | None = None, dtype: str | None = None) -> TorchEngine:
         """Load a checkpoint as the model that has ``head``.

@@ -330,13 +330,17 @@ def shorten(text: str) -> str:
 
 
 def _windows(inputs: Iterable[Any]) -> Iterator[list[Any]]:
-    """Inputs in lists of bounded length."""
+    """Inputs in lists of bounded length; one that is too large alone stands alone."""
     window: list[Any] = []
     characters = 0
     for item in inputs:
+        more = _count_characters(item)
+        if window and characters + more > _WINDOW_CHARACTERS:
+            yield window
+            window, characters = [], 0
         window.append(item)
-        characters += _count_characters(item)
-        if len(window) == _WINDOW or characters >= _WINDOW_CHARACTERS:
+        characters += more
+        if len(window) == _WINDOW:
             yield window
             window, characters = [], 0
     if window:

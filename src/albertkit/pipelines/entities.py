@@ -6,7 +6,7 @@ one begins at every ``▁``, whatever white space the text had.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,23 +62,32 @@ def label_units(probabilities: np.ndarray, words: Sequence[int], strategy: str) 
 def group_units(units: Sequence[Unit], names: Mapping[int, str]) -> list[list[Unit]]:
     """Put neighbours of one entity together.
 
-    A unit goes on with the entity before it if both have one tag and it does not begin a new one (``B-``).
+    A unit goes on with the entity before it if both have one tag, it does not begin a new one (``B-``, ``S-``), and the one
+    before did not end its own (``E-``, ``S-``).
 
     Args:
         units: Of a text, in order.
-        names: Number of a class → its label: ``B-TAG``, ``I-TAG``, or a bare tag, which counts as going on.
+        names: Number of a class → its label: a tag behind ``B-``, ``I-``, and in BIOES ``E-`` and ``S-``; or a bare tag, which
+            counts as going on.
     """
+    prefixes = "BIES" if _has_ends(names.values()) else "BI"
     groups: list[list[Unit]] = []
-    previous = None
+    previous, ended = None, False
     for unit in units:
         label = names[unit.label]
-        tag = label[2:] if label.startswith(("B-", "I-")) else label
-        if tag == previous and not label.startswith("B-"):
+        place, tag = (label[0], label[2:]) if label[1:2] == "-" and label[0] in prefixes else ("I", label)
+        if tag == previous and place not in "BS" and not ended:
             groups[-1].append(unit)
         else:
             groups.append([unit])
-        previous = tag
+        previous, ended = tag, place in "ES"
     return groups
+
+
+def _has_ends(labels: Iterable[str]) -> bool:
+    """Whether labels are those of BIOES: some tag has a beginning and an end. A bare tag may begin with ``E-`` too (E-MAIL)."""
+    labels = set(labels)
+    return any(label[:2] == "E-" and f"B-{label[2:]}" in labels for label in labels)
 
 
 def name_entity(label: str) -> str:

@@ -203,7 +203,8 @@ def find_choice(value: Any, choices: Sequence[str], place: str) -> int:
     Raises:
         DataError: If it is none of them.
     """
-    readings = {value} if isinstance(value, int) and not isinstance(value, bool) else set()
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())  # tables may hold 1.0 for 1
+    readings = {int(value)} if is_whole and not isinstance(value, bool) else set()
     if isinstance(value, str):
         readings |= {number for number, choice in enumerate(choices) if choice == value}
         readings |= {int(value)} if value.isdecimal() else {LETTERS.index(value)} if value in tuple(LETTERS) else set()

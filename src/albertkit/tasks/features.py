@@ -115,7 +115,7 @@ def make_features(
         on_progress: Told how many examples are done, and of how many.
 
     Raises:
-        DataError: If there is no example, or one cannot be used.
+        DataError: If there is no example, or one cannot be used, or the cache cannot be written.
         VocabularyError: If the tokenizer cannot be read.
     """
     if not examples:
@@ -218,8 +218,12 @@ def _write(features: Features, file: Path) -> None:
     arrays = {name: getattr(features, name) for name in _ARRAYS}
     for group in _GROUPS:
         arrays |= {f"{group}/{name}": np.asarray(value) for name, value in getattr(features, group).items()}
-    with new_file(file) as path, path.open("wb") as stream:
-        np.savez(stream, **arrays)
+    try:
+        with new_file(file) as path, path.open("wb") as stream:
+            np.savez(stream, **arrays)
+    except OSError as error:
+        received = f"{file.parent} ({error.strerror or error})"
+        raise DataError("the cache must be a folder that can be written", received=received) from None
 
 
 def _read(file: Path) -> Features | None:

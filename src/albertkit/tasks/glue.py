@@ -119,6 +119,8 @@ class GlueTask(TextTask):
 
     def _read_row(self, number: int, row: Row) -> TextExample:
         example = super()._read_row(number, row)
+        if self.problem == "regression" and example.label == -1 and row.place.startswith(HUB_PREFIX):
+            return replace(example, label=None)  # so test sets on the hub say that there is none
         known = _NAMES_ON_THE_HUB.get(self.name, {})
         return replace(example, label=known[str(example.label)]) if example.label in known else example
 

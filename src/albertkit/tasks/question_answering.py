@@ -92,7 +92,15 @@ class QuestionAnsweringTask(Task[QuestionExample]):
         return read_questions(source, self.columns)
 
     def with_labels_of(self, examples: Sequence[QuestionExample]) -> QuestionAnsweringTask:
-        """The task that knows whether passages may hold no answer."""
+        """The task that knows whether passages may hold no answer.
+
+        Raises:
+            DataError: If it holds that every passage answers (SQuAD 1.1), and one does not.
+        """
+        impossible = next((example for example in examples if example.is_impossible), None)
+        if self.may_be_impossible is False and impossible is not None:
+            rule = f"to learn {self.name}, every question must have an answer"
+            raise DataError(rule, received=f"none in {impossible.place}", fix="take squad-v2, which may say that there is none")
         return replace(self, may_be_impossible=self._may_be_impossible(examples))
 
     # ------------------------------------------------------------ features

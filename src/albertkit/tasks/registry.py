@@ -184,7 +184,7 @@ def read_task(name: Name) -> AnyTask | None:
         if unknown:
             raise KeyError(*unknown)
         return replace(task, **dict(_settled(values)))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise CheckpointError(f"{TASK_FILE} must name a task and its fields", received=f"{path} ({reason})") from None
 

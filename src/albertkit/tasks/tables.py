@@ -40,6 +40,9 @@ LIST_SEPARATOR = "|"
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 """Endings of tables; all but the last may be followed by ``.xz`` or ``.gz``."""
 
+_LONGEST_CELL = 2**24
+"""Characters of a cell of a ``.csv``: a whole book. The csv library's own bound is 2**17, for the process as a whole."""
+
 _Kind = TypeVar("_Kind", bound=Example)
 
 
@@ -255,6 +258,7 @@ def _read_table(path: Path) -> Iterator[Row]:
 
 def _split_quoted(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Number of the first line, and cells, of every row."""
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     reader = csv.reader((f"{line}\n" for _, line in read_lines(path)), strict=True)
     start = 1
     try:
@@ -293,8 +297,10 @@ def _read_hub(name: str) -> Iterator[Row]:
     repository = "/".join(path.split("/")[:2])
     config = path.removeprefix(repository).strip("/") or None
     try:
+        if not repository:
+            raise ValueError("no name")
         found = datasets.load_dataset(repository, config, split=split or "train")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:  # RuntimeError: it is a script
         fix = f"it is named {HUB_PREFIX}OWNER/NAME[/CONFIG]@SPLIT"
         raise DataError("a data set must be on the hub and reachable", received=f"{name} ({error})", fix=fix) from None
     for number, cells in enumerate(found, 1):

@@ -131,8 +131,9 @@ class TextTask(Task[TextExample]):
             return self
         require_answers(examples, [example.label for example in examples])
         found = {label for example in examples for label in _labels_of(example)}
-        if len(found) < (2 if self.problem == "single_label_classification" else 1):
-            raise DataError("examples must have two labels or more", received=", ".join(found) or "none")
+        if len(found) < (least := 2 if self.problem == "single_label_classification" else 1):
+            rule = f"training examples must have {'two labels' if least == 2 else 'a label'} or more"
+            raise DataError(rule, received=f"{', '.join(found) or 'none'} from {examples[0].place} on")
         are_numbers = all(label.removeprefix("-").isdecimal() for label in found)
         return replace(self, labels=tuple(sorted(found, key=int if are_numbers else None)))
 
@@ -254,8 +255,8 @@ class TextTask(Task[TextExample]):
 
     def _measure(self, name: str, right: np.ndarray, given: np.ndarray) -> float:
         if name in ("macro_f1", "micro_f1") and right.ndim == 1:
-            one_of = np.eye(len(self._require_labels()))
-            right, given = one_of[right], one_of[given]
+            there = np.union1d(right, given)  # a class that neither side has is none that was missed, as in scikit-learn
+            right, given = right[:, None] == there, given[:, None] == there
         return _METRICS[name](right, given)
 
 
@@ -288,13 +289,13 @@ def _labels_of(example: TextExample) -> Sequence[str]:
 
 
 def _name(value: Any, place: str) -> str:
-    """A label as a name: tables may hold numbers, some of them 1.0 for 1."""
+    """A label as a name, without white space around it: tables may hold numbers, some of them 1.0 for 1."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if isinstance(value, str | int) and value != "":
-        return str(value)
+    if isinstance(value, str | int) and (name := str(value).strip()):
+        return name
     raise DataError("a label must be a name or a whole number", received=f"{value!r:.60} in {place}")
 
 

@@ -165,9 +165,11 @@ def find_best_context(windows: Sequence[Window]) -> list[np.ndarray]:
     if len(windows) == 1:
         return [np.ones(windows[0].part.stop - windows[0].start, bool)]
     spans = [(window.first, window.first + window.part.stop - window.start) for window in windows]
-    context = np.full((len(spans), max(stop for _first, stop in spans)), -1.0)
-    for row, (first, stop) in zip(context, spans, strict=True):
+    most = np.full(max(stop for _first, stop in spans), -1.0)
+    best = np.zeros(len(most), np.int64)  # the window with the most context so far
+    for number, (first, stop) in enumerate(spans):
         places = np.arange(stop - first)
-        row[first:stop] = np.minimum(places, places[::-1]) + 0.01 * (stop - first)
-    best = context.argmax(axis=0)
+        context = np.minimum(places, places[::-1]) + 0.01 * (stop - first)
+        is_more = context > most[first:stop]
+        most[first:stop][is_more], best[first:stop][is_more] = context[is_more], number
     return [best[first:stop] == number for number, (first, stop) in enumerate(spans)]

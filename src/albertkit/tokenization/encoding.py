@@ -77,7 +77,7 @@ class BatchEncoding(UserDict[str, Any]):
 
     def __init__(self, data: dict[str, Any] | None = None, encodings: Callable[[], list[Encoding]] | None = None) -> None:
         super().__init__()
-        self.data = {} if data is None else data
+        self.data = {} if data is None else dict(data)  # TensorFlow's graphs put one together from pairs
         self._make_encodings = encodings
         self._encodings: list[Encoding] | None = None
 

@@ -155,9 +155,10 @@ class AlbertTokenizer(RowBuilder):
         """
         refuse_unknown(overrides, _ARGUMENTS, "an override is one of AlbertTokenizer's arguments")
         source = Source.of(name, revision, cache_dir, token, local_files_only)
-        if Path(source.name).is_file():
+        weights = hub.find_weights(source.name)
+        if weights is None and Path(source.name).is_file():
             return cls(source.name, **overrides)
-        found = hub.locate(source, candidate_files(source.name))
+        found = hub.locate(source, candidate_files(source.name if weights is None else weights.path))
         saved = read_saved(found)
         return cls(vocabulary=saved.file, added_tokens=saved.added, **(saved.rules | overrides))
 

@@ -11,7 +11,7 @@ O outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -29,6 +29,7 @@ from albertkit.models.torch.encoder import AlbertEncoder, AlbertLayer, AlbertLay
 from albertkit.models.torch.packing import Layout, Packed
 from albertkit.models.torch.weights import AlbertPreTrainedModel
 from albertkit.outputs import BaseModelOutput
+from albertkit.training.fused_activation import find_both_ways
 from albertkit.training.fused_attention import Attend, Backward, attend_in_blocks, attend_with_kernel
 
 __all__ = ["FusedEncoder", "fuse"]
@@ -180,7 +181,7 @@ class _Product:
             weight.addmm_(gradient.t(), inputs)
         else:
             weight.add_(gradient.t() @ inputs)
-        bias.add_(gradient.sum(0, dtype=torch.float32))
+        bias.add_(gradient.sum(0))  # added up in float32 within, without a copy of all
         return self._multiply_back(gradient, residual=residual)
 
 
@@ -196,7 +197,7 @@ class _Norm:
         self._eps = norm.eps
 
     def __call__(self, tokens: Float[Tensor, "R H"]) -> Float[Tensor, "R H"]:
-        return self._compute(tokens, *self.parameters)
+        return self._normalise(tokens)[0]
 
     def make_sums(self) -> list[Tensor]:
         return [torch.zeros_like(parameter) for parameter in self.parameters]
@@ -206,21 +207,19 @@ class _Norm:
 
     def go_back(self, gradient: Float[Tensor, "R H"], tokens: Float[Tensor, "R H"], sums: _Sums) -> Float[Tensor, "R H"]:
         """Add to the parameters' gradients, and give that of the tokens."""
-        output, given = _replay(self._compute, tokens, *self.parameters)
-        backward, *parts = torch.autograd.grad(output, given, gradient)
+        scale, shift = self.parameters
+        _, mean, deviation = self._normalise(tokens)
+        differentiate = torch.ops.aten.native_layer_norm_backward
+        backward: Tensor
+        backward, *parts = differentiate(gradient, tokens, scale.shape, mean, deviation, scale, shift, [True] * 3)
         for total, part in zip(sums[self], parts, strict=True):
             total.add_(part)
         return backward
 
-    def _compute(self, tokens: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        return F.layer_norm(tokens, scale.shape, scale, shift, self._eps)
-
-
-def _replay(function: Callable[..., Tensor], *inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Compute again what was not kept, this time for autograd; also given: the inputs to differentiate by."""
-    with torch.enable_grad():
-        given = [tensor.detach().requires_grad_() for tensor in inputs]
-        return function(*given), given
+    def _normalise(self, tokens: Float[Tensor, "R H"]) -> tuple[Tensor, Tensor, Tensor]:
+        """The normalised tokens, and for each its mean and the inverse of its deviation."""
+        scale, shift = self.parameters
+        return torch.native_layer_norm(tokens, scale.shape, scale, shift, self._eps)
 
 
 # ---------------------------------------------------------------------- layers
@@ -258,7 +257,7 @@ class _Layer:
             _Product([linear], dtype) for linear in (attention.dense, layer.ffn, layer.ffn_output)
         )
         self.first_norm, self.second_norm = _Norm(attention.LayerNorm), _Norm(layer.full_layer_layer_norm)
-        self.activation = layer.activation
+        self.activation = find_both_ways(layer.activation)
         self.parts = (self.project, self.dense, self.ffn, self.ffn_output, self.first_norm, self.second_norm)
         self.parameters = [parameter for part in self.parts for parameter in part.parameters]
 
@@ -290,9 +289,8 @@ class _Layer:
         if rows is not None:
             gradient, kept = gradient.index_select(0, rows), kept.select(rows)
         second = self.second_norm.go_back(gradient, kept.second_sum, sums)
-        activated, given = _replay(self.activation, kept.wide)
-        outer = self.ffn_output.go_back(second, activated.detach(), sums)
-        (outer,) = torch.autograd.grad(activated, given, outer)
+        activated, differentiate = self.activation.replay(kept.wide)
+        outer = differentiate(self.ffn_output.go_back(second, activated, sums))
         outer = self.ffn.go_back(outer, self.first_norm(kept.first_sum), sums, residual=second)
         first = self.first_norm.go_back(outer, kept.first_sum, sums)
         outer = self.dense.go_back(first, kept.context, sums)

@@ -132,7 +132,10 @@ class _Block:
         # The same of what attention gives: [B, N, L] and [T, N].
         self.context_sources = (token[:, None] * number + head).flatten()
         self.context_places = row.transpose(1, 2)[real].flatten()
-        self.real = None if bool(real.all()) else real.repeat_interleave(number, dim=0)  # [BN, L]
+        self.real = self.hidden = None
+        if not bool(real.all()):
+            self.real = real.repeat_interleave(number, dim=0)[:, :, None]  # [BN, L, 1]
+            self.hidden = torch.zeros(self.real.shape).masked_fill(~self.real, -math.inf).mT  # [BN, 1, L]: added to the scores
 
     def attend(self, projected: Float[Tensor, "T 3ND"]) -> tuple[Float[Tensor, "T ND"], Float[Tensor, "3 BN L D"]]:
         """What attention gives; also given: queries, keys and values in the order of the block."""
@@ -151,7 +154,7 @@ class _Block:
         means = (gradient * context).view(-1, self.size).sum(-1, keepdim=True).index_select(0, self.context_sources)
         probabilities = self._find_probabilities(rows)
         if self.real is not None:
-            probabilities *= self.real[:, :, None]
+            probabilities *= self.real
         backward = torch.empty_like(rows)
         torch.bmm(probabilities.mT, outer, out=backward[2])
         scale = 1 / math.sqrt(self.size)
@@ -162,7 +165,5 @@ class _Block:
 
     def _find_probabilities(self, rows: Float[Tensor, "3 BN L D"]) -> Float[Tensor, "BN L L"]:
         query, key, _ = rows
-        scores = torch.bmm(query, key.mT).mul_(1 / math.sqrt(self.size))
-        if self.real is not None:
-            scores.masked_fill_(~self.real[:, None], -math.inf)
-        return scores.softmax(-1)
+        hidden, weight = (rows.new_zeros(1), 0) if self.hidden is None else (self.hidden.to(rows.dtype), 1)
+        return torch.baddbmm(hidden, query, key.mT, beta=weight, alpha=1 / math.sqrt(self.size)).softmax(-1)

@@ -202,7 +202,8 @@ def _describe_type(hint: Any) -> str:
 
 
 _TYPES: dict[Any, str] = {
-    int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null", Path: "a path"
+    int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null", Path: "a path",
+    dict[str, str]: "a mapping of text to text",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from albertkit.optional import require
 require("jax", "The JAX model")
 require("flax", "The JAX model")
 
-from jax.tree_util import register_pytree_node  # noqa: E402
+from jax.tree_util import GetAttrKey, register_pytree_with_keys  # noqa: E402
 
 from albertkit.models.jax.models import AlbertForMaskedLM, AlbertForPreTraining, AlbertModel  # noqa: E402
 from albertkit.models.jax.tasks import (  # noqa: E402
@@ -39,5 +39,10 @@ def _rebuild(kind: type[ModelOutput], names: tuple[str, ...], values: Iterable[A
     return unflatten(kind, list(values), names)
 
 
+def _name_values(output: ModelOutput) -> tuple[list[tuple[GetAttrKey, Any]], tuple[str, ...]]:
+    values, names = flatten(output)
+    return list(zip(map(GetAttrKey, names), values, strict=True)), names
+
+
 for output_class in OUTPUT_CLASSES:
-    register_pytree_node(output_class, flatten, partial(_rebuild, output_class))
+    register_pytree_with_keys(output_class, _name_values, partial(_rebuild, output_class), flatten)

@@ -9,9 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from albertkit.config import AlbertConfig
-
-__all__ = ["ACTIVATION_FUNCTIONS", "find_activation"]
+__all__ = ["ACTIVATION_FUNCTIONS", "activate"]
 
 _gelu_tanh = partial(jax.nn.gelu, approximate=True)  # what Google trained with; gelu_fast differs in the tenth digit only
 
@@ -43,6 +41,9 @@ ACTIVATION_FUNCTIONS: dict[str, Callable[[Array], Array]] = {
 """Name (:data:`albertkit.config.ACTIVATIONS`) → element-wise function."""
 
 
-def find_activation(config: AlbertConfig) -> Callable[[Array], Array]:
-    """The function that ``config.hidden_act`` names, or the callable it is."""
-    return ACTIVATION_FUNCTIONS[config.hidden_act] if isinstance(config.hidden_act, str) else config.hidden_act
+def activate(activation: str | Callable[[Array], Array], x: Array) -> Array:
+    """Apply the function that ``config.hidden_act`` names, or that it is.
+
+    Modules keep the name: JAX's functions cannot be pickled, and copies of them are other functions to a compiler.
+    """
+    return (ACTIVATION_FUNCTIONS[activation] if isinstance(activation, str) else activation)(x)

@@ -42,15 +42,23 @@ class AlbertEmbeddings(nnx.Module):
             batch: What the caller gave.
             key: Of the dropout; ``None``: without.
         """
-        words = batch.tokens if batch.tokens.ndim == 3 else self._look_up(batch.tokens)
+        words = batch.tokens if batch.tokens.ndim == 3 else self._read_words(batch.tokens)
         types, positions = self.token_type_embeddings, self.position_embeddings
-        embedded = words + (types.embedding[0] if batch.token_type_ids is None else types(batch.token_type_ids))
+        embedded = words + (types.embedding[0] if batch.token_type_ids is None else _look_up(types, batch.token_type_ids))
         if self.absolute:
             places = jnp.arange(words.shape[1]) if batch.position_ids is None else batch.position_ids
-            embedded = embedded + positions(places)
+            embedded = embedded + _look_up(positions, places)
         return self.dropout(self.LayerNorm(embedded), deterministic=key is None, rngs=key)
 
-    def _look_up(self, input_ids: Int[Array, "B L"]) -> Float[Array, "B L E"]:
+    def _read_words(self, input_ids: Int[Array, "B L"]) -> Float[Array, "B L E"]:
         """Word embeddings; that of padding learns nothing from being read."""
-        words = self.word_embeddings(input_ids)
+        words = _look_up(self.word_embeddings, input_ids)
         return jnp.where((input_ids == self.padding_idx)[..., None], jax.lax.stop_gradient(words), words)
+
+
+def _look_up(table: nnx.Embed, numbers: Int[Array, "*items"]) -> Float[Array, "*items E"]:
+    """Rows of a table; over a mesh whose axes are explicit, as ``jax.make_mesh`` makes them, they lie where their numbers do."""
+    here = jax.typeof(numbers).sharding
+    out_sharding = here.update(spec=(*here.spec, None)) if any(here.spec) else None
+    rows: Array = table.embedding[...].astype(table.dtype)
+    return rows.at[numbers].get(mode="fill", out_sharding=out_sharding)  # what is out of range is not a number

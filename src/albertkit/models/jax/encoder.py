@@ -29,7 +29,7 @@ from flax import nnx
 from jax import Array
 
 from albertkit.config import AlbertConfig
-from albertkit.models.jax.activations import find_activation
+from albertkit.models.jax.activations import activate
 from albertkit.models.jax.attention import AlbertAttention
 from albertkit.models.jax.initialization import make_linear, make_norm
 from albertkit.models.jax.inputs import split_key
@@ -146,7 +146,7 @@ class AlbertLayer(nnx.Module):
     def __init__(self, config: AlbertConfig, *, dtype: np.dtype, rngs: nnx.Rngs) -> None:
         self.attention = AlbertAttention(config, dtype=dtype, rngs=rngs)
         self.ffn = make_linear(config, config.hidden_size, config.intermediate_size, dtype, rngs)
-        self.activation = find_activation(config)
+        self.activation = config.hidden_act
         self.ffn_output = make_linear(config, config.intermediate_size, config.hidden_size, dtype, rngs)
         # Google drops out here (modeling.py, attention_ffn_block); transformers makes this dropout and never calls it.
         self.dropout = nnx.Dropout(config.hidden_dropout_prob if config.training_convention == "google" else 0.0)
@@ -162,6 +162,6 @@ class AlbertLayer(nnx.Module):
         """Apply the layer; the arguments are those of :class:`~albertkit.models.jax.attention.AlbertAttention`."""
         attention_key, own_key = split_key(key, 2)
         attended, probabilities = self.attention(hidden, mask, head_mask, attention_key)
-        projected = self.ffn_output(self.activation(self.ffn(attended)))
+        projected = self.ffn_output(activate(self.activation, self.ffn(attended)))
         dropped = self.dropout(projected, deterministic=key is None, rngs=own_key)
         return self.full_layer_layer_norm(attended + dropped), probabilities

@@ -11,7 +11,7 @@ from flax import nnx
 from jax import Array
 
 from albertkit.config import AlbertConfig
-from albertkit.models.jax.activations import find_activation
+from albertkit.models.jax.activations import activate
 from albertkit.models.jax.initialization import make_linear, make_norm
 from albertkit.models.shapes import Float
 
@@ -26,19 +26,19 @@ class AlbertMaskedLMHead(nnx.Module):
 
     def __init__(self, config: AlbertConfig, *, dtype: np.dtype, rngs: nnx.Rngs) -> None:
         self.dense = make_linear(config, config.hidden_size, config.embedding_size, dtype, rngs)
-        self.activation = find_activation(config)
+        self.activation = config.hidden_act
         self.LayerNorm = make_norm(config, config.embedding_size, dtype, rngs)
-        self.bias = nnx.Param(jnp.zeros(config.vocab_size))
+        self.bias = nnx.Param(jnp.zeros(config.vocab_size, jnp.float32))
 
-    def __call__(self, hidden: Float[Array, "*tokens H"], word_embeddings: nnx.Embed) -> Float[Array, "*tokens V"]:
+    def __call__(self, hidden: Float[Array, "*tokens H"], word_embeddings: Float[Array, "V E"]) -> Float[Array, "*tokens V"]:
         """Score every vocabulary entry at every position given.
 
         Args:
             hidden: The encoder's output at the positions to predict.
             word_embeddings: The table of the embeddings.
         """
-        narrow = self.LayerNorm(self.activation(self.dense(hidden)))
-        logits: Array = word_embeddings.attend(narrow) + self.bias.astype(narrow.dtype)
+        narrow = self.LayerNorm(activate(self.activation, self.dense(hidden)))
+        logits: Array = jnp.dot(narrow, word_embeddings.T.astype(narrow.dtype)) + self.bias.astype(narrow.dtype)
         return logits
 
 

@@ -7,11 +7,14 @@ Shapes: B batch · L sequence · E embedding · N heads.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jax import Array
 
 from albertkit.config import AlbertConfig
@@ -23,6 +26,8 @@ __all__ = [
     "Batch",
     "Given",
     "Inputs",
+    "check_array",
+    "check_inputs",
     "read_batch",
     "read_column",
     "read_head_mask",
@@ -37,7 +42,9 @@ Given = Array | np.ndarray
 """What a caller may give: arrays of either kind."""
 
 Inputs = tuple[Given | None, Given | None, Given | None, Given | None, Given | None, Given | None]
-"""The arguments of every call, in order: ids, attention mask, token types, positions, head mask, embeddings."""
+"""The arguments of every call, in the order of :data:`INPUT_NAMES`."""
+
+INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "head_mask", "inputs_embeds")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +62,20 @@ class Batch:
     attention_mask: Array | None
     token_type_ids: Array | None
     position_ids: Array | None
+
+
+def check_array(name: str, given: Any) -> None:
+    """Raise :class:`InputError` if argument ``name`` is there, and no array of JAX or NumPy."""
+    if given is None or isinstance(given, Array | np.ndarray | nnx.Variable):
+        return
+    fix = "call model(**inputs)" if isinstance(given, Mapping) else 'tokenize with return_tensors="jax", or use jax.numpy.array'
+    raise InputError(f"{name} must be an array of JAX or NumPy", received=type(given).__name__, fix=fix)
+
+
+def check_inputs(inputs: Inputs) -> None:
+    """Raise :class:`InputError` if one of a call's arguments is no array of JAX or NumPy."""
+    for name, given in zip(INPUT_NAMES, inputs, strict=True):
+        check_array(name, given)
 
 
 def read_batch(
@@ -115,7 +136,7 @@ def _read_numbers(name: str, numbers: Given, size: int, setting: str) -> Array:
 
 
 def _check_whole(name: str, numbers: Given) -> None:
-    if jnp.issubdtype(numbers.dtype, jnp.floating):
+    if not jnp.issubdtype(numbers.dtype, jnp.integer) and numbers.dtype != jnp.bool_:
         raise InputError(f"{name} must be whole numbers", received=f"dtype {numbers.dtype}", fix=f"{name}.astype(int)")
 
 
@@ -142,10 +163,20 @@ def read_keys(config: AlbertConfig, train: bool, dropout_rng: Array | None, coun
     Raises:
         InputError: If something is, and there is no key.
     """
+    if dropout_rng is not None and not _is_key(dropout_rng):
+        received = f"shape {dropout_rng.shape}" if isinstance(dropout_rng, Array) else type(dropout_rng).__name__
+        raise InputError("dropout_rng must be one key", received=received, fix="jax.random.key(0), or one row of several")
     rates = (config.hidden_dropout_prob, config.attention_probs_dropout_prob, config.classifier_dropout_prob)
     if train and dropout_rng is None and any(rates):
         raise InputError("train=True draws dropout from a key", received="none", fix="give dropout_rng=jax.random.key(0)")
     return split_key(dropout_rng if train else None, count)
+
+
+def _is_key(given: Any) -> bool:
+    """Tell whether it is one key of either kind: of a type of its own, or of plain numbers."""
+    if not isinstance(given, Array | np.ndarray):
+        return False
+    return given.ndim == (0 if jnp.issubdtype(given.dtype, jax.dtypes.prng_key) else 1)
 
 
 def split_key(key: Array | None, count: int) -> tuple[Array | None, ...]:
@@ -159,6 +190,7 @@ def read_column(name: str, numbers: Given, sequences: int) -> Given:
     Raises:
         InputError: If there is not one for each of the ``sequences``.
     """
+    check_array(name, numbers)
     column = numbers[:, 0] if numbers.ndim == 2 and numbers.shape[1] == 1 else numbers
     check_shape(name, column.shape, (sequences,), "the sequences")
     return column
@@ -173,9 +205,9 @@ def read_spans(starts: Given | None, ends: Given | None, sequences: int) -> tupl
     if starts is None or ends is None:
         missing = "start_positions" if starts is None else "end_positions"
         raise InputError("give both start_positions and end_positions, or neither", received=f"no {missing}")
+    columns = (read_column("start_positions", starts, sequences), read_column("end_positions", ends, sequences))
     _check_whole("start_positions", starts)
     _check_whole("end_positions", ends)
-    columns = (read_column("start_positions", starts, sequences), read_column("end_positions", ends, sequences))
     return jnp.asarray(columns[0]), jnp.asarray(columns[1])
 
 
@@ -185,6 +217,7 @@ def read_labels(name: str, labels: Given, shape: tuple[int, ...], classes: int) 
     Raises:
         InputError: If they have not ``shape``, or are neither classes nor :data:`IGNORED`.
     """
+    check_array(name, labels)
     check_shape(name, labels.shape, shape, "what they label")
     _check_whole(name, labels)
     if _readable(labels):
@@ -203,6 +236,7 @@ def read_probabilities(name: str, labels: Given, shape: tuple[int, ...]) -> Arra
     Raises:
         InputError: If they have not ``shape``, or are not from 0 to 1.
     """
+    check_array(name, labels)
     check_shape(name, labels.shape, shape, "what they label")
     if _readable(labels):
         values = np.asarray(labels)

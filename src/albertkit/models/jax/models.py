@@ -33,7 +33,16 @@ from albertkit.models.jax.embeddings import AlbertEmbeddings
 from albertkit.models.jax.encoder import AlbertEncoder
 from albertkit.models.jax.heads import AlbertMaskedLMHead, AlbertSentenceOrderHead
 from albertkit.models.jax.initialization import make_linear
-from albertkit.models.jax.inputs import Given, Inputs, read_batch, read_head_mask, read_keys, read_labels, split_key
+from albertkit.models.jax.inputs import (
+    Given,
+    Inputs,
+    check_inputs,
+    read_batch,
+    read_head_mask,
+    read_keys,
+    read_labels,
+    split_key,
+)
 from albertkit.models.jax.losses import mean_cross_entropy
 from albertkit.models.jax.weights import AlbertPreTrainedModel
 from albertkit.models.shapes import Float, Shaped
@@ -97,7 +106,8 @@ class AlbertModel(AlbertPreTrainedModel):
         """Encode a batch; the arguments are explained at the top of this module."""
         (key,) = read_keys(self.config, train, dropout_rng, 1)
         inputs = (input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds)
-        return self._as_asked(self.with_params(params).encode(inputs, key, output_attentions, output_hidden_states), return_dict)
+        model = self if params is None else self.with_params(params)
+        return self._as_asked(model.encode(inputs, key, output_attentions, output_hidden_states), return_dict)
 
     def encode(
         self, inputs: Inputs, key: Array | None, output_attentions: bool | None, output_hidden_states: bool | None
@@ -111,6 +121,7 @@ class AlbertModel(AlbertPreTrainedModel):
             output_hidden_states: As in a call.
         """
         config = self.config
+        check_inputs(inputs)
         input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds = inputs
         batch = read_batch(config, input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         embeddings_key, encoder_key = split_key(key, 2)
@@ -132,6 +143,12 @@ class AlbertWithHeads(AlbertPreTrainedModel):
 
     def _build(self, rngs: nnx.Rngs) -> None:
         self.albert = AlbertModel(self.config, dtype=self.dtype, rngs=rngs, add_pooling_layer="pooler" in self.heads)
+
+    @property
+    def word_embeddings(self) -> Float[Array, "V E"]:
+        """The table that the masked-LM head decodes by."""
+        table: Array = self.albert.embeddings.word_embeddings.embedding[...]
+        return table
 
 
 class AlbertForPreTraining(AlbertWithHeads):
@@ -166,11 +183,11 @@ class AlbertForPreTraining(AlbertWithHeads):
         return_dict: bool | None = None,
     ) -> AlbertForPreTrainingOutput | tuple[Any, ...]:
         """Score both objectives; the arguments are explained at the top of this module."""
-        model = self.with_params(params)
+        model = self if params is None else self.with_params(params)
         key, head_key = read_keys(self.config, train, dropout_rng, 2)
         inputs = (input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds)
         encoded = model.albert.encode(inputs, key, output_attentions, output_hidden_states)
-        logits = model.predictions(encoded.last_hidden_state, model.albert.embeddings.word_embeddings)
+        logits = model.predictions(encoded.last_hidden_state, model.word_embeddings)
         sop_logits = model.sop_classifier(encoded.pooler_output, head_key)
         losses = []
         if labels is not None:
@@ -211,11 +228,11 @@ class AlbertForMaskedLM(AlbertWithHeads):
         return_dict: bool | None = None,
     ) -> MaskedLMOutput | tuple[Any, ...]:
         """Score the vocabulary at every position; the arguments are explained at the top of this module."""
-        model = self.with_params(params)
+        model = self if params is None else self.with_params(params)
         (key,) = read_keys(self.config, train, dropout_rng, 1)
         inputs = (input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds)
         encoded = model.albert.encode(inputs, key, output_attentions, output_hidden_states)
-        logits = model.predictions(encoded.last_hidden_state, model.albert.embeddings.word_embeddings)
+        logits = model.predictions(encoded.last_hidden_state, model.word_embeddings)
         loss = None if labels is None else _token_loss(logits, labels)
         return self._as_asked(MaskedLMOutput(loss, logits, encoded.hidden_states, encoded.attentions), return_dict)
 

@@ -17,7 +17,16 @@ from jax import Array
 from albertkit.errors import InputError
 from albertkit.models.inputs import check_shape
 from albertkit.models.jax.initialization import make_linear
-from albertkit.models.jax.inputs import Given, read_column, read_keys, read_labels, read_probabilities, read_spans
+from albertkit.models.jax.inputs import (
+    Given,
+    check_array,
+    check_inputs,
+    read_column,
+    read_keys,
+    read_labels,
+    read_probabilities,
+    read_spans,
+)
 from albertkit.models.jax.losses import mean_binary_cross_entropy, mean_cross_entropy, mean_squared_error, span_loss
 from albertkit.models.jax.models import AlbertWithHeads
 from albertkit.models.shapes import Float, Shaped
@@ -80,7 +89,7 @@ class AlbertForSequenceClassification(AlbertWithClassifier):
         return_dict: bool | None = None,
     ) -> SequenceClassifierOutput | tuple[Any, ...]:
         """Score the classes of every sequence, logits ``[B, C]``; ``labels`` as the class says."""
-        model = self.with_params(params)
+        model = self if params is None else self.with_params(params)
         key, head_key = read_keys(self.config, train, dropout_rng, 2)
         inputs = (input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds)
         encoded = model.albert.encode(inputs, key, output_attentions, output_hidden_states)
@@ -90,6 +99,7 @@ class AlbertForSequenceClassification(AlbertWithClassifier):
 
     def _loss(self, logits: Float[Array, "B C"], labels: Given) -> Float[Array, ""]:
         """The loss of the problem that the configuration, or else the labels, name."""
+        check_array("labels", labels)
         sequences, classes = logits.shape
         single = "regression" if classes == 1 else "single_label_classification"
         decisions = jnp.issubdtype(labels.dtype, jnp.floating) or labels.dtype == jnp.bool_
@@ -137,8 +147,9 @@ class AlbertForMultipleChoice(AlbertWithClassifier):
         Inputs have the shape ``[B, C, L]`` (embeddings ``[B, C, L, E]``). ``labels [B]``: the number of the right choice, -100
         where nothing is predicted.
         """
-        model = self.with_params(params)
+        model = self if params is None else self.with_params(params)
         key, head_key = read_keys(self.config, train, dropout_rng, 2)
+        check_inputs((input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds))
         choices = _count_choices(input_ids, inputs_embeds)
         inputs = (
             _flatten_choices(input_ids, 3),
@@ -149,7 +160,7 @@ class AlbertForMultipleChoice(AlbertWithClassifier):
             _flatten_choices(inputs_embeds, 4),
         )
         encoded = model.albert.encode(inputs, key, output_attentions, output_hidden_states)
-        logits = model.classify(encoded.pooler_output, head_key).reshape(-1, choices)
+        logits = model.classify(encoded.pooler_output, head_key)[:, 0].reshape(-1, choices)
         loss = None
         if labels is not None:
             column = read_column("labels", labels, logits.shape[0])
@@ -180,7 +191,7 @@ class AlbertForTokenClassification(AlbertWithClassifier):
         return_dict: bool | None = None,
     ) -> TokenClassifierOutput | tuple[Any, ...]:
         """Score the classes of every token, logits ``[B, L, C]``; ``labels [B, L]``, -100 where nothing is predicted."""
-        model = self.with_params(params)
+        model = self if params is None else self.with_params(params)
         key, head_key = read_keys(self.config, train, dropout_rng, 2)
         inputs = (input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds)
         encoded = model.albert.encode(inputs, key, output_attentions, output_hidden_states)
@@ -223,7 +234,7 @@ class AlbertForQuestionAnswering(AlbertWithHeads):
         ``start_positions [B]`` and ``end_positions [B]`` count from the first token of their own sequence; one beyond its end is
         ignored, one below 0 counts as 0. The loss counts padding among the places, as Google's and transformers' do.
         """
-        model = self.with_params(params)
+        model = self if params is None else self.with_params(params)
         (key,) = read_keys(self.config, train, dropout_rng, 1)
         inputs = (input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds)
         encoded = model.albert.encode(inputs, key, output_attentions, output_hidden_states)

@@ -28,7 +28,6 @@ Model = TypeVar("Model", bound="AlbertPreTrainedModel")
 AnyOutput = TypeVar("AnyOutput", bound=ModelOutput)
 
 _DTYPES = ("float32", "float16", "bfloat16")
-_flatten: Callable[[Mapping[str, Any]], dict[tuple[str, ...], Any]] = traverse_util.flatten_dict
 _unflatten: Callable[[Mapping[Any, Any]], dict[str, Any]] = traverse_util.unflatten_dict
 
 
@@ -99,17 +98,15 @@ class AlbertPreTrainedModel(nnx.Module):
             else:
                 super().__setattr__(name, value)
 
-    def with_params(self: Model, params: Mapping[str, Any] | None) -> Model:
-        """The same model with other parameters, this one being left as it is; itself where none are given.
+    def with_params(self: Model, params: Mapping[str, Any]) -> Model:
+        """The same model with other parameters, this one being left as it is.
 
         Args:
-            params: A tree like :attr:`params`; its arrays may be tracers.
+            params: A tree like :attr:`params`, or the model's state as Flax has it; the arrays may be tracers.
 
         Raises:
             InputError: If it is not exactly this model's tree.
         """
-        if params is None:
-            return self
         model: Model = nnx.merge(nnx.graphdef(self), self._read_params(params))
         return model
 
@@ -152,6 +149,8 @@ class AlbertPreTrainedModel(nnx.Module):
 
     def _read_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The tree as nnx has it, where the members of lists are numbered by integers."""
+        if not isinstance(params, Mapping):
+            raise InputError("params must be a tree of dictionaries, as model.params is", received=type(params).__name__)
         flat = _flatten(params)
         given = {path: np.shape(values) for path, values in flat.items()}
         wanted = {
@@ -241,8 +240,17 @@ class AlbertPreTrainedModel(nnx.Module):
             ConfigError: If ``hidden_act`` is a callable.
             InputError: If ``params`` is not exactly this model's tree.
         """
-        arrays = self.with_params(params).export_parameters()
-        save_checkpoint(directory, self.config, arrays, architecture=self.architecture)
+        model = self if params is None else self.with_params(params)
+        save_checkpoint(directory, self.config, model.export_parameters(), architecture=self.architecture)
+
+
+def _flatten(tree: Mapping[Any, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """Path → leaf of a tree of mappings: of Flax's states too, which number the members of lists."""
+    flat: dict[tuple[str, ...], Any] = {}
+    for key, value in tree.items():
+        below = (*path, str(key))
+        flat |= _flatten(value, below) if isinstance(value, Mapping) else {below: value}
+    return flat
 
 
 def _draw(build: Callable[[], AlbertPreTrainedModel], names: Collection[str]) -> dict[str, np.ndarray]:
@@ -261,7 +269,11 @@ def find_dtype(dtype: DTypeLike) -> np.dtype:
     Raises:
         InputError: If models do not compute in it.
     """
-    name = dtype if isinstance(dtype, str) else jnp.dtype(dtype).name
+    try:
+        name = dtype if isinstance(dtype, str) else jnp.dtype(dtype).name
+    except TypeError:  # another framework's
+        name = str(dtype)
     if name not in _DTYPES:
-        raise InputError(f"dtype must be auto or one of {', '.join(_DTYPES)}", received=name)
+        rule = f"dtype must be auto, where a checkpoint is loaded, or one of {', '.join(_DTYPES)}"
+        raise InputError(rule, received=name)
     return jnp.dtype(name)

@@ -67,7 +67,9 @@ def _add_pooled(weights: Weights, layout: Layout, hidden: str, head: Head) -> No
 def _add_masked_lm(weights: Weights, layout: Layout, hidden: str, name: str) -> None:
     """Scores ``[B, L, V]``, or ``[1, P, V]`` at the positions asked for: one graph, since a default of none is an empty list."""
     graph, vocabulary = weights.graph, weights.config.vocab_size
-    asked = graph.input(MASKED_POSITIONS, np.int64, ("masked",), default=np.zeros(0, np.int64))
+    # The default is a position that is none, not an empty list, which OpenVINO takes for a scalar.
+    given = graph.input(MASKED_POSITIONS, np.int64, ("masked",), default=np.full(1, -1, np.int64))
+    asked = graph.apply("Compress", given, graph.apply("GreaterOrEqual", given, graph.integer(0)), attributes={"axis": 0})
     count = graph.apply("Shape", asked)  # [1]
     is_all = graph.apply("Equal", count, graph.integers(0))
     real = graph.apply("Where", is_all, graph.apply("Shape", layout.places), graph.integers(0))
@@ -79,9 +81,9 @@ def _add_masked_lm(weights: Weights, layout: Layout, hidden: str, name: str) -> 
     scores = weights.decode(tokens, "albert.embeddings.word_embeddings", "predictions.bias")
     numbers = graph.apply("Range", zero, graph.apply("Squeeze", count, graph.integers(0)), one)
     places = graph.apply("Concat", numbers, graph.apply("Gather", layout.places, every), attributes={"axis": 0})
-    given = graph.apply("Concat", graph.integers(1), count, attributes={"axis": 0})
+    alone = graph.apply("Concat", graph.integers(1), count, attributes={"axis": 0})
     both = graph.apply("Concat", layout.batch, layout.length, attributes={"axis": 0})
-    size = graph.apply("Where", is_all, both, given)
+    size = graph.apply("Where", is_all, both, alone)
     flat = graph.apply("Concat", graph.apply("ReduceProd", size), graph.integers(vocabulary), attributes={"axis": 0})
     zeros = graph.apply("ConstantOfShape", flat)
     filled = graph.apply("ScatterND", zeros, graph.apply("Unsqueeze", places, graph.integers(1)), scores)

@@ -67,4 +67,4 @@ class AlbertEmbeddings(keras.layers.Layer):
     def _embed_words(self, input_ids: Int[Any, "B L"]) -> Float[Any, "B L E"]:
         """Look words up; the padding token's embedding gets no gradient."""
         words = self.word_embeddings(input_ids)
-        return tf.where((input_ids == self.pad_token_id)[..., None], tf.stop_gradient(words), words)
+        return tf.where(tf.expand_dims(input_ids == self.pad_token_id, -1), tf.stop_gradient(words), words)

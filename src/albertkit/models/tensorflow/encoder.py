@@ -55,6 +55,8 @@ class AlbertEncoder(keras.layers.Layer):
                 AlbertLayerGroup(config, dtype=policy, name=f"albert_layer_groups.{group}")
                 for group in range(config.num_hidden_groups)
             ]
+        for group in self.albert_layer_groups:  # TensorFlow's checkpoints see attributes, not what lists hold
+            setattr(self, group.name, group)
         self.drops = config.hidden_dropout_prob > 0 or config.attention_probs_dropout_prob > 0
         self.seed_generator = keras.random.SeedGenerator()
         self.built = True
@@ -115,6 +117,8 @@ class AlbertLayerGroup(keras.layers.Layer):
                 AlbertLayer(config, dtype=self.dtype_policy, name=f"albert_layers.{inner}")
                 for inner in range(config.inner_group_num)
             ]
+        for inner_layer in self.albert_layers:
+            setattr(self, inner_layer.name, inner_layer)
         self.built = True
 
     def call(

@@ -15,6 +15,7 @@ from albertkit.models.inputs import check_length, check_range, check_shape
 from albertkit.models.tensorflow.losses import IGNORED
 
 __all__ = [
+    "as_tensor",
     "check_known_shape",
     "check_labels",
     "check_probabilities",
@@ -23,6 +24,29 @@ __all__ = [
     "read_head_mask",
     "read_spans",
 ]
+
+
+def as_tensor(value: Any) -> Any:
+    """A tensor of numbers in Python's own lists, which Keras would hand on as they are; flags and arrays as they are.
+
+    Raises:
+        InputError: If it is a tensor that no model can take: ragged, sparse, or of a number of axes that is not known yet.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, tf.RaggedTensor | tf.SparseTensor):
+        raise InputError(
+            "inputs must be dense tensors", received=type(value).__name__, fix="pad by the tokenizer, and give its attention_mask"
+        )
+    if not hasattr(value, "shape"):
+        return tf.convert_to_tensor(value)
+    if isinstance(value, tf.Tensor) and value.shape.rank is None:
+        raise InputError(
+            "the number of an input's axes must be known",
+            received=f"{value.dtype.name} of unknown shape",
+            fix="tf.ensure_shape(tensor, [None, None])",
+        )
+    return value
 
 
 def check_tokens(
@@ -94,7 +118,7 @@ def read_head_mask(config: AlbertConfig, head_mask: Any) -> Any:
             f"head_mask must have the shape ({heads},) or ({layers}, {heads}): [heads] or [layers, heads]",
             received=f"shape {tuple(head_mask.shape)}",
         )
-    return tf.broadcast_to(head_mask, (layers, heads))
+    return tf.broadcast_to(tf.cast(head_mask, tf.float32), (layers, heads))
 
 
 def read_column(name: str, numbers: Any, sequences: int | None) -> Any:

@@ -33,7 +33,9 @@ class Layout:
     def of(cls, tokens: Float[Any, "B L H"], attention_mask: Shaped[Any, "B L"] | None) -> Layout:
         """The layout of a batch and of a mask in which any value but 0 marks a real token."""
         sizes = tuple(tf.shape(tokens)[axis] if tokens.shape[axis] is None else tokens.shape[axis] for axis in (0, 1))
-        return cls(sizes, None if attention_mask is None else (attention_mask != 0)[:, None, None, :])
+        if attention_mask is None:
+            return cls(sizes, None)
+        return cls(sizes, tf.reshape(tf.cast(attention_mask, tf.bool), (sizes[0], 1, 1, sizes[1])))
 
     def to_rows(self, tokens: Float[Any, "B L H"]) -> Float[Any, "T H"]:
         """One row for each token."""

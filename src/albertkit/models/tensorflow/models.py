@@ -47,18 +47,18 @@ class AlbertModel(AlbertPreTrainedModel):
         config: Sizes, rates and convention.
         add_pooling_layer: Have a pooler; an argument of :meth:`from_pretrained` too.
         dtype: Keras' policy; the global one when absent.
-        name: Keras' name of the model.
+        name: Keras' name of the model; another for each model when absent.
     """
 
     prefix: ClassVar[str] = "albert."
     constructor_options: ClassVar[tuple[str, ...]] = ("add_pooling_layer",)
 
     def __init__(
-        self, config: AlbertConfig, add_pooling_layer: bool = True, *, dtype: Policy = None, name: str = "albert"
+        self, config: AlbertConfig, add_pooling_layer: bool = True, *, dtype: Policy = None, name: str | None = None
     ) -> None:
         super().__init__(config, ("pooler",) if add_pooling_layer else (), dtype=dtype, name=name)
         policy, hidden = self.dtype_policy, config.hidden_size
-        with keras.name_scope(name):
+        with keras.name_scope("albert"):
             self.embeddings = AlbertEmbeddings(config, dtype=policy)
             self.encoder = AlbertEncoder(config, dtype=policy)
             self.pooler = make_dense(config, hidden, hidden, "pooler", policy) if add_pooling_layer else None
@@ -111,7 +111,7 @@ class AlbertWithHeads(AlbertPreTrainedModel):
 
     def __init__(self, config: AlbertConfig, heads: tuple[Head, ...], *, dtype: Policy = None, name: str | None = None) -> None:
         super().__init__(config, heads, dtype=dtype, name=name)
-        self.albert = AlbertModel(config, add_pooling_layer="pooler" in heads, dtype=self.dtype_policy)
+        self.albert = AlbertModel(config, add_pooling_layer="pooler" in heads, dtype=self.dtype_policy, name="albert")
         self.built = True
 
     @property

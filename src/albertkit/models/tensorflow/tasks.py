@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from albertkit.checkpoints.parameters import HEADS_OF_CLASS
+from albertkit.checkpoints.parameters import HEADS_OF_CLASS, Head
 from albertkit.config import AlbertConfig
 from albertkit.errors import InputError
 from albertkit.models.shapes import Shaped
@@ -41,6 +41,7 @@ class AlbertWithClassifier(AlbertWithHeads):
 
     Args:
         config: Sizes, rates and convention.
+        heads: As :data:`~albertkit.checkpoints.parameters.HEADS_OF_CLASS` lists them.
         classes: Scores of the classifier.
         dtype: Keras' policy; the global one when absent.
         name: Keras' name of the model.
@@ -48,8 +49,8 @@ class AlbertWithClassifier(AlbertWithHeads):
 
     label_names: ClassVar[tuple[str, ...]] = ("labels",)
 
-    def __init__(self, config: AlbertConfig, classes: int, *, dtype: Policy, name: str | None) -> None:
-        super().__init__(config, HEADS_OF_CLASS[type(self).__name__], dtype=dtype, name=name)
+    def __init__(self, config: AlbertConfig, heads: tuple[Head, ...], classes: int, *, dtype: Policy, name: str | None) -> None:
+        super().__init__(config, heads, dtype=dtype, name=name)
         self.dropout = keras.layers.Dropout(config.classifier_dropout_prob, dtype=self.dtype_policy)
         self.classifier = make_dense(config, config.hidden_size, classes, "classifier", self.dtype_policy)
 
@@ -65,7 +66,9 @@ class AlbertForSequenceClassification(AlbertWithClassifier):
     """
 
     def __init__(self, config: AlbertConfig, *, dtype: Policy = None, name: str | None = None) -> None:
-        super().__init__(config, config.num_labels or 1, dtype=dtype, name=name)
+        super().__init__(
+            config, HEADS_OF_CLASS["AlbertForSequenceClassification"], config.num_labels or 1, dtype=dtype, name=name
+        )
 
     def call(
         self,
@@ -121,7 +124,7 @@ class AlbertForMultipleChoice(AlbertWithClassifier):
     input_rank: ClassVar[int] = 3
 
     def __init__(self, config: AlbertConfig, *, dtype: Policy = None, name: str | None = None) -> None:
-        super().__init__(config, 1, dtype=dtype, name=name)
+        super().__init__(config, HEADS_OF_CLASS["AlbertForMultipleChoice"], 1, dtype=dtype, name=name)
 
     def call(
         self,
@@ -165,7 +168,7 @@ class AlbertForTokenClassification(AlbertWithClassifier):
     """The encoder, without a pooler, with a classifier of every token."""
 
     def __init__(self, config: AlbertConfig, *, dtype: Policy = None, name: str | None = None) -> None:
-        super().__init__(config, config.num_labels or 1, dtype=dtype, name=name)
+        super().__init__(config, HEADS_OF_CLASS["AlbertForTokenClassification"], config.num_labels or 1, dtype=dtype, name=name)
 
     def call(
         self,

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, TypeVar
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from albertkit.checkpoints.huggingface import load_parameters, save_checkpoint
 from albertkit.checkpoints.parameters import HEADS_OF_CLASS, Head, Parameter, list_parameters
@@ -19,6 +18,7 @@ from albertkit.hub import Name, Source
 from albertkit.models.differences import warn_of_differences
 from albertkit.models.tensorflow.fitting import Fittable
 from albertkit.models.tensorflow.initialization import Policy
+from albertkit.models.tensorflow.inputs import as_tensor
 from albertkit.outputs import ModelOutput
 
 __all__ = ["AlbertPreTrainedModel"]
@@ -55,14 +55,17 @@ class AlbertPreTrainedModel(Fittable):
         self.heads = heads
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
-        """Run the model: the arguments of ``call``, or one mapping of them by name, such as a tokenizer's answer."""
+        """Run the model: the arguments of ``call``, one mapping of them, such as a tokenizer's answer, or one list in order."""
         if inputs and isinstance(inputs[0], Mapping):
             inputs, named = inputs[1:], {**inputs[0], **named}
+        elif inputs and isinstance(inputs[0], list | tuple) and all(hasattr(each, "shape") for each in inputs[0]):
+            inputs = (*inputs[0], *inputs[1:])
         known = self._call_signature.parameters
         for unknown in named.keys() - known:
             rule = f"every input must be an argument of {type(self).__name__}"
             raise InputError(rule, received=unknown, fix=suggest(unknown, known))
-        return super().__call__(*inputs, **named)
+        given = {name: as_tensor(value) for name, value in named.items()}
+        return super().__call__(*map(as_tensor, inputs), **given)
 
     def _as_asked(self, output: AnyOutput, return_dict: bool | None) -> AnyOutput | tuple[Any, ...]:
         """The output itself, or its present values as a tuple."""
@@ -110,7 +113,7 @@ class AlbertPreTrainedModel(Fittable):
         """Contract name → float32 array in the contract's shape."""
         found = {}
         for parameter in self.contract:
-            array = tf.cast(self._find(parameter).value, tf.float32).numpy()
+            array = keras.ops.cast(self._find(parameter), "float32").numpy()
             found[parameter.name] = np.ascontiguousarray(array.T) if parameter.kind == "kernel" else array
         return found
 
@@ -132,8 +135,9 @@ class AlbertPreTrainedModel(Fittable):
     @classmethod
     def from_config(cls: type[Model], config: dict[str, Any], custom_objects: Any = None) -> Model:
         """Make a model of what :meth:`get_config` gave; there are no custom objects in it."""
-        policy = keras.dtype_policies.deserialize(config.pop("dtype"))
-        return cls(AlbertConfig.from_dict(config.pop("config")), dtype=policy, **config)
+        policy = keras.dtype_policies.deserialize(config["dtype"])
+        options = {name: value for name, value in config.items() if name not in ("config", "dtype")}
+        return cls(AlbertConfig.from_dict(config["config"]), dtype=policy, **options)
 
     @classmethod
     def from_pretrained(

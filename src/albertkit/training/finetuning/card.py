@@ -24,7 +24,7 @@ __all__ = ["write_card"]
 
 _PIPELINES: dict[Head, tuple[str, str]] = {
     "sequence_classification": ("text-classification", "answer(TEXT)"),
-    "token_classification": ("token-classification", 'answer("A sentence with names.")'),
+    "token_classification": ("token-classification", 'answer("A sentence with names.", aggregation_strategy="first")'),
     "question_answering": ("question-answering", 'answer(question="Who?", context="A passage.")'),
     "answerability": ("question-answering", 'answer(question="Who?", context="A passage.", handle_impossible_answer=True)'),
     "multiple_choice": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from albertkit.tasks.features import make_features
 from albertkit.tasks.registry import find_file, open_task
 from albertkit.training.finetuning.recipe import FinetuningRecipe
 
-__all__ = ["Examples", "featurize", "find_task", "read_examples", "split"]
+__all__ = ["Examples", "find_task", "read_examples", "split"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +28,14 @@ class Examples:
     """All a run reads, the same for each of its seeds.
 
     Attributes:
-        task: With the labels of the training examples.
+        task: With the labels of the examples of ``data.train``.
         train_examples: To learn from.
         eval_examples: To choose the best checkpoint by.
         test_examples: To score at the end; may be none.
         train: Features to learn from.
         eval: Features to choose by.
+        test: Features to score at the end, if there are such examples; made with the others, so that what is wrong with them is
+            told before anything is trained.
     """
 
     task: Task[Any]
@@ -41,6 +44,7 @@ class Examples:
     test_examples: list[Example]
     train: Features
     eval: Features
+    test: Features | None
 
 
 def find_task(recipe: FinetuningRecipe, config: AlbertConfig) -> Task[Any]:
@@ -83,41 +87,32 @@ def read_examples(recipe: FinetuningRecipe, *, world_size: int, is_main: bool) -
         AlbertError: See :func:`albertkit.training.finetuning.finetune.finetune`.
     """
     data = recipe.data
-    task = find_task(recipe, AlbertConfig.from_pretrained(recipe.model))
-    train = task.read(find_file(recipe.task, data.train, "train"))
+    bare = find_task(recipe, AlbertConfig.from_pretrained(recipe.model))
+    train = bare.read(find_file(recipe.task, data.train, "train"))
+    task = bare.with_labels_of(train)  # before the split, which may hold out every example of a rare label
     held_out = [] if data.eval is None else task.read(find_file(recipe.task, data.eval, "eval"))
     if data.eval is None:
         train, held_out = split(train, data.eval_share, data.train)
+        unlearnt = sorted(set(task.labels or ()) - set(bare.with_labels_of(train).labels or ()))
+        if unlearnt and is_main:
+            found = ", ".join(unlearnt)
+            warnings.warn(f"nothing is learnt of the labels whose examples are all held out: {found:.200}", stacklevel=2)
     test = [] if data.test is None else task.read(find_file(recipe.task, data.test, "test"))
-    task = task.with_labels_of(train)
-    features = []
-    for name, examples in (("train", train), ("eval", held_out)):
-        made = featurize(recipe, task, examples, name, world_size=world_size, is_main=is_main)
-        if not made.targets:
+    features = {
+        name: _featurize(recipe, task, examples, name, world_size=world_size, is_main=is_main)
+        for name, examples in (("train", train), ("eval", held_out), ("test", test))
+        if examples
+    }
+    for name in ("train", "eval"):
+        if not features[name].targets:
             raise DataError(f"data.{name} must have right answers", received=f"{getattr(data, name)}, which has none")
-        features.append(made)
-    return Examples(task, train, held_out, test, *features)
+    return Examples(task, train, held_out, test, features["train"], features["eval"], features.get("test"))
 
 
-def featurize(
-    recipe: FinetuningRecipe,
-    task: Task[Any],
-    examples: Sequence[Example],
-    name: str,
-    *,
-    world_size: int = 1,
-    is_main: bool = True,
+def _featurize(
+    recipe: FinetuningRecipe, task: Task[Any], examples: Sequence[Example], name: str, *, world_size: int, is_main: bool
 ) -> Features:
-    """Features of some examples, by all cores and from the cache of the recipe.
-
-    Args:
-        recipe: Its workers, its cache and its model's tokenizer.
-        task: What makes them.
-        examples: At least one.
-        name: For the bar of progress.
-        world_size: Processes that do the same at once.
-        is_main: Whether to show the bar.
-    """
+    """Features of some examples, by all cores and from the cache of the recipe; ``name`` is for the bar of progress."""
     data = recipe.data
     workers = data.workers or max(1, count_cores() // world_size)
     cache = None if data.cache is None else Path(data.cache)

@@ -15,6 +15,7 @@ __all__ = ["Guards", "describe_counts"]
 
 _SPIKE = 3.0
 _RECENT, _HISTORY = 10, 100  # steps
+_OF_LENGTH = ("truncated", "answers cut off")  # counts that longer rows make smaller; questions have a bound of their own
 _STEADIER = "lower optimizer.learning_rate, lengthen schedule.warmup_steps or take another seed"
 
 
@@ -104,6 +105,6 @@ def describe_counts(name: str, features: Features) -> list[str]:
     lines = []
     for what, number in features.counts.items():
         if number:
-            fix = "; raise data.max_seq_length if they matter" if "trunc" in what or "cut" in what else ""
+            fix = "; raise data.max_seq_length if they matter" if what in _OF_LENGTH else ""
             lines.append(f"{name}: {number:,} of {examples:,} ({number / examples:.1%}) {what}{fix}")
     return lines

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +28,11 @@ __all__ = [
     "read_recipe",
 ]
 
-COLUMNS = ("id", "text", "text_pair", "label", "words", "tags", "context", "question", "answers", "choices")
-"""What a column of one's own table may hold; ``data.columns`` says how it is called there."""
+COLUMNS = ("id", "text", "text_pair", "label", "words", "tags", "context", "question", "answers", "answer_start", "choices")
+"""What a column of one's own table may hold, beside ``choice0``, ``choice1`` …; ``data.columns`` says how it is called there."""
+
+_NUMBERED = re.compile(r"(choice|ending)\d+")
+_COLUMN_FLAG = "data.columns."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +48,7 @@ class FinetuneDataRecipe:
     eval_share: float = 0.1
     """Without ``eval``: share of the training examples to hold out, chosen by a hash of their text."""
     columns: dict[str, str] = field(default_factory=dict)
-    """Of one's own table: what a column holds → its name there."""
+    """Of one's own table: what a column holds → its name there, all in one: ``{choice0: first, choice1: second}``."""
     max_seq_length: int | None = None
     """Most tokens of a row; null is the task's, as far as the model has positions."""
     doc_stride: int | None = None
@@ -60,7 +65,7 @@ class FinetuneDataRecipe:
         require(self.max_seq_length is None or self.max_seq_length >= 8, "max_seq_length must be at least 8", self.max_seq_length)
         require(self.doc_stride is None or self.doc_stride >= 1, "doc_stride must be at least 1, or null", self.doc_stride)
         require(self.workers is None or self.workers >= 1, "workers must be at least 1, or null", self.workers)
-        check_keys(self.columns, COLUMNS + tuple(key for key in self.columns if key.startswith("choice")), "columns")
+        check_keys([key for key in self.columns if not _NUMBERED.fullmatch(key)], COLUMNS, "columns")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,7 +273,9 @@ def read_recipe(path: str | Path | None, overrides: Sequence[str] = ()) -> Finet
     where = "the command" if path is None else str(path)
     content = {} if path is None else read_yaml(path)
     for override in overrides:
-        apply_override(content, override)
+        name, _, text = override.partition("=")
+        is_column = name.startswith(_COLUMN_FLAG)  # whose name is taken as it stands: 0, #1 String, yes
+        apply_override(content, f"{name}={json.dumps(text)}" if is_column else override)
     check_keys(content, [section.name for section in dataclasses.fields(FinetuningRecipe)], where)
     for key in ("task", "data"):
         require(content.get(key) is not None, f"{where} must give {key if key == 'task' else 'data.train'}", "nothing")
@@ -287,6 +294,5 @@ def read_recipe(path: str | Path | None, overrides: Sequence[str] = ()) -> Finet
 
 def list_keys() -> dict[str, str]:
     """Every key of a recipe, ``training.seeds`` and so on, and its meaning, for the help of a command."""
-    keys = describe_fields(FinetuningRecipe)
-    del keys["data.columns"]
-    return keys | {f"data.columns.{name}": f"Name of the column that holds {name}." for name in COLUMNS}
+    names = {f"{_COLUMN_FLAG}{name}": f"Name of the column that holds {name}." for name in COLUMNS}
+    return describe_fields(FinetuningRecipe) | names

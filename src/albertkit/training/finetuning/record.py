@@ -24,7 +24,7 @@ from albertkit.training.card_parts import describe_hardware, describe_software
 from albertkit.training.curves import CURVES_FILE
 from albertkit.training.finetuning.card import write_card
 from albertkit.training.finetuning.curves import draw_finetuning_curves
-from albertkit.training.finetuning.guards import Guards
+from albertkit.training.finetuning.guards import Guards, describe_counts
 from albertkit.training.finetuning.results import Results, describe_command
 from albertkit.training.finetuning.run import FinetuneRun
 from albertkit.training.loop import peak_memory_bytes
@@ -51,8 +51,10 @@ class FinetuneRecord(RunRecord[FinetuneRun]):
         super().__init__(run)
         self._guards = Guards(warmup_steps=run.warmup_steps, is_regression=run.task.problem_type == "regression")
         self._last_score = ""
-        for line in run.notes if self._is_main else ():
-            self._progress.say(line)
+        if self._is_main:
+            for name, features in run.features.items():
+                for line in describe_counts(name, features):
+                    self._progress.say(line)
 
     def add_step(self, values: Mapping[str, float]) -> None:
         """Add a step to the log and to the line of progress.
@@ -115,15 +117,16 @@ class FinetuneRecord(RunRecord[FinetuneRun]):
             self._progress.say('no picture of the curves, for which run: pip install "albertkit[train]"')
         write_card(final, results, run.output)
         self._progress.say(format_scores(scores))
+        if results.test is not None:
+            self._progress.say(f"test set, which chose nothing:\n{format_scores(results.test)}")
         self._progress.say(results.command)
         return scores
 
     def _answer_test(self, engine: TorchEngine) -> Scores | None:
         """Answer the test set in a folder of its own, and score it if its answers are known."""
-        run, examples, directory = self._run, self._run.test_examples, self._run.output / "test"
-        if not examples:
+        run, examples, features, directory = self._run, self._run.test_examples, self._run.test, self._run.output / "test"
+        if features is None:
             return None
-        features = run.featurize(examples, "test")
         if features.targets:
             scores, predictions = self._evaluate(engine, examples, features)
             write_report(directory, run.task, examples, predictions, scores)
@@ -162,7 +165,7 @@ class FinetuneRecord(RunRecord[FinetuneRun]):
             examples={
                 "train": int(run.train.owners[-1]) + 1, "eval": len(run.eval_examples), "test": len(run.test_examples)
             },
-            counts={"train": run.train.counts, "eval": run.eval.counts},
+            counts={name: features.counts for name, features in run.features.items()},
             is_pair=bool(run.train.token_type_ids.any()),
             labels=None if run.task.labels is None else list(run.task.labels),
             hardware=describe_hardware(recipe.training.device),

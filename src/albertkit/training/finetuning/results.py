@@ -60,7 +60,7 @@ class Results:
     examples: dict[str, int]
     """Number of examples: ``train``, ``eval`` and ``test``."""
     counts: dict[str, dict[str, int]]
-    """What happened to some of them on the way: ``train`` and ``eval`` → ``truncated`` and the like → number."""
+    """What happened to some of them on the way: ``train``, ``eval`` and ``test`` → ``truncated`` and the like → number."""
     labels: list[str] | None
     """Names of the classes."""
     is_pair: bool
@@ -169,8 +169,6 @@ def _words(name: str, value: Any, field: dataclasses.Field[Any] | None) -> list[
         default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
         if value == default:
             return []
-    if name == "data.columns":
-        return [word for column, called in value.items() for word in (f"--{name}.{column}", str(called))]
     plain = list(value) if isinstance(value, tuple) else value
-    text = yaml.safe_dump(plain, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
-    return [f"--{name}", value if isinstance(value, str) else text]
+    text = yaml.safe_dump(plain, default_flow_style=True, width=10**6, allow_unicode=True).removesuffix("...\n").strip()
+    return [f"--{name}", text]

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,7 @@ from albertkit.tasks.features import rows_per_unit
 from albertkit.tokenization import AlbertTokenizer
 from albertkit.training.distributed import Processes
 from albertkit.training.finetuning.batches import Batch, make_batches, to_padded, to_tensors
-from albertkit.training.finetuning.examples import Examples, featurize
-from albertkit.training.finetuning.guards import describe_counts
+from albertkit.training.finetuning.examples import Examples
 from albertkit.training.finetuning.recipe import FinetuningRecipe
 from albertkit.training.finetuning.start import add_adapters, check_same, freeze, make_model
 from albertkit.training.fused import fuse
@@ -70,9 +69,9 @@ class FinetuneRun:
         eval_examples: To choose the best model by.
         eval: Their features.
         test_examples: To score at the end; may be none.
+        test: Their features, if there are any.
         clock: Seconds of training.
         origin: Where the weights came from, in a few words.
-        notes: Lines to tell at the start.
         adapters: The ``peft`` model around ``model``, if there is one.
     """
 
@@ -90,9 +89,9 @@ class FinetuneRun:
     eval_examples: list[Example]
     eval: Features
     test_examples: list[Example]
+    test: Features | None
     clock: Clock
     origin: str
-    notes: list[str]
     adapters: nn.Module | None = None
 
     # ------------------------------------------------------------------ load
@@ -140,9 +139,14 @@ class FinetuneRun:
         processes.share_start(model, optimizer, state)
         return cls(
             recipe, seed, output, processes, examples.task, output / "tokenizer", model, optimizer, state, warmup_steps,
-            examples.train, examples.eval_examples, examples.eval, examples.test_examples, Clock(state.seconds), origin,
-            [*describe_counts("train", examples.train), *describe_counts("eval", examples.eval)], adapters,
+            examples.train, examples.eval_examples, examples.eval, examples.test_examples, examples.test, Clock(state.seconds),
+            origin, adapters,
         )  # fmt: skip
+
+    @property
+    def features(self) -> dict[str, Features]:
+        """Of ``train``, ``eval`` and, if there are such examples, ``test``."""
+        return {"train": self.train, "eval": self.eval} | ({} if self.test is None else {"test": self.test})
 
     def describe(self) -> str:
         """The run in one line."""
@@ -160,15 +164,6 @@ class FinetuneRun:
         """All parameters of the model, adapters included, without the copies that ``peft`` keeps of the heads it trains."""
         named = self.model.named_parameters()
         return sum(parameter.numel() for name, parameter in named if ".original_module." not in name)
-
-    def featurize(self, examples: Sequence[Example], name: str) -> Features:
-        """Features of further examples.
-
-        Args:
-            examples: At least one.
-            name: For the bar of progress.
-        """
-        return featurize(self.recipe, self.task, examples, name)
 
     def plain_model(self) -> AlbertPreTrainedModel:
         """The model itself, or a copy with the adapters merged into its weights."""
