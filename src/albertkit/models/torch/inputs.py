@@ -5,7 +5,9 @@ Shapes: B batch · L sequence · T tokens of a packed batch · E embedding. ``*t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +18,16 @@ from albertkit.models.inputs import check_length, check_range, check_shape
 from albertkit.models.torch.losses import IGNORED
 from albertkit.models.torch.packing import Layout, Packed, Padded
 
-__all__ = ["Batch", "check_labels", "check_probabilities", "read_batch", "read_column", "read_head_mask", "read_spans"]
+__all__ = [
+    "Batch",
+    "check_labels",
+    "check_probabilities",
+    "check_tensor",
+    "read_batch",
+    "read_column",
+    "read_head_mask",
+    "read_spans",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +49,14 @@ class Batch:
     layout: Layout
 
 
+def check_tensor(name: str, given: Any) -> None:
+    """Raise :class:`InputError` if argument ``name`` is there, and no tensor."""
+    if given is None or isinstance(given, Tensor):
+        return
+    fix = "call model(**inputs)" if isinstance(given, Mapping) else 'tokenize with return_tensors="pt", or use torch.tensor'
+    raise InputError(f"{name} must be a tensor of PyTorch", received=type(given).__name__, fix=fix)
+
+
 def read_batch(config: AlbertConfig, batch: Batch, attention_mask: Tensor | None, cu_seqlens: Tensor | None) -> Batch:
     """Check the tensors of ``batch``, find their layout, and put a packed batch in the encoder's order.
 
@@ -50,6 +69,10 @@ def read_batch(config: AlbertConfig, batch: Batch, attention_mask: Tensor | None
     Raises:
         InputError: If anything does not fit the model or the rest.
     """
+    for name in ("input_ids", "token_type_ids", "position_ids", "inputs_embeds"):
+        check_tensor(name, getattr(batch, name))
+    check_tensor("attention_mask", attention_mask)
+    check_tensor("cu_seqlens", cu_seqlens)
     name, given = _find_input(batch)
     shape = _find_shape(config, name, given, packed=cu_seqlens is not None)
     if cu_seqlens is None:
@@ -123,6 +146,7 @@ def read_head_mask(config: AlbertConfig, head_mask: Tensor | None) -> Tensor | N
     Raises:
         InputError: If it has another shape.
     """
+    check_tensor("head_mask", head_mask)
     if head_mask is None:
         return None
     layers, heads = config.num_hidden_layers, config.num_attention_heads
@@ -140,6 +164,7 @@ def read_column(name: str, numbers: Tensor, sequences: int) -> Tensor:
     Raises:
         InputError: If there is not one for each of the ``sequences``.
     """
+    check_tensor(name, numbers)
     column = numbers.squeeze(-1) if numbers.dim() == 2 else numbers
     check_shape(name, column.shape, (sequences,), "the sequences")
     return column
@@ -154,13 +179,15 @@ def read_spans(starts: Tensor | None, ends: Tensor | None, sequences: int) -> tu
     if starts is None or ends is None:
         missing = "start_positions" if starts is None else "end_positions"
         raise InputError("give both start_positions and end_positions, or neither", received=f"no {missing}")
+    columns = (read_column("start_positions", starts, sequences), read_column("end_positions", ends, sequences))
     _check_whole("start_positions", starts)
     _check_whole("end_positions", ends)
-    return read_column("start_positions", starts, sequences), read_column("end_positions", ends, sequences)
+    return columns
 
 
 def check_labels(name: str, labels: Tensor, shape: tuple[int, ...], classes: int) -> None:
     """Raise :class:`InputError` unless ``labels`` have ``shape`` and are classes or :data:`IGNORED` (read on the CPU only)."""
+    check_tensor(name, labels)
     check_shape(name, labels.shape, shape, "what they label")
     _check_whole(name, labels)
     if _readable(labels):

@@ -20,7 +20,7 @@ from albertkit.config import AlbertConfig
 from albertkit.errors import InputError
 from albertkit.models.inputs import check_shape
 from albertkit.models.shapes import Float, Int, Shaped
-from albertkit.models.torch.inputs import check_labels, check_probabilities, read_column, read_spans
+from albertkit.models.torch.inputs import check_labels, check_probabilities, check_tensor, read_column, read_spans
 from albertkit.models.torch.losses import mean_binary_cross_entropy, mean_cross_entropy, mean_squared_error, span_loss
 from albertkit.models.torch.models import AlbertWithHeads
 from albertkit.models.torch.packing import unpack
@@ -82,6 +82,7 @@ class AlbertForSequenceClassification(AlbertWithHeads):
         """The loss of the problem that the configuration, or else the labels, name."""
         sequences, classes = logits.shape
         single = "regression" if classes == 1 else "single_label_classification"
+        check_tensor("labels", labels)
         decisions = labels.is_floating_point() or labels.dtype == torch.bool
         problem = self.config.problem_type or ("multi_label_classification" if decisions and classes > 1 else single)
         if problem == "single_label_classification":
@@ -249,6 +250,7 @@ def _count_choices(input_ids: Tensor | None, inputs_embeds: Tensor | None, num_c
     name, given, rank = ("input_ids", input_ids, 3) if inputs_embeds is None else ("inputs_embeds", inputs_embeds, 4)
     if given is None:
         return num_choices or 1  # the encoder says that an input is missing
+    check_tensor(name, given)
     if given.dim() != rank:
         shape = "[batch, choices, sequence]" if rank == 3 else "[batch, choices, sequence, embedding_size]"
         raise InputError(
@@ -262,5 +264,5 @@ def _count_choices(input_ids: Tensor | None, inputs_embeds: Tensor | None, num_c
 
 
 def _flatten_choices(tensor: Tensor | None, rank: int) -> Tensor | None:
-    """``[B * C, L, …]`` from ``[B, C, L, …]``; positions that all sequences share are left as they are."""
-    return tensor.flatten(0, 1) if tensor is not None and tensor.dim() == rank else tensor
+    """``[B * C, L, …]`` from ``[B, C, L, …]``; what has another rank, as positions that all sequences share, stays."""
+    return tensor.flatten(0, 1) if isinstance(tensor, Tensor) and tensor.dim() == rank else tensor
