@@ -76,7 +76,7 @@ def test_bad_lines_are_reported_and_kept_in_place(model_of, capsys, tmp_path):
 
 
 def test_rows_of_a_table_that_do_not_fit(model_of, capsys, tmp_path):
-    (tmp_path / "in.csv").write_text('id,text\n1,"the\n\n[MASK]"\n2\n\n3,"' + "x" * 140_000 + '"\n4,a [MASK]\n5,\n')
+    (tmp_path / "in.csv").write_text('id,text\n1,"the\n\n[MASK]"\n2\n\n3,"' + "x" * (2**24 + 1) + '"\n4,a [MASK]\n5,\n')
     words = ["fill-mask", "--input", str(tmp_path / "in.csv"), "--engine", "numpy", "--model", model_of("fill-mask"), "--output"]
     assert main([*words, str(tmp_path / "out.jsonl")]) == 1
     written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]

@@ -203,6 +203,9 @@ def _from_jsonl(lines: Iterable[tuple[int, str]], form: Form) -> Iterator[Item]:
 
 def _from_csv(lines: Iterable[tuple[int, str]], form: Form) -> Iterator[Item]:
     """Rows under a header; the line of a row is that of its last."""
+    from albertkit.tasks.tables import allow_long_cells
+
+    allow_long_cells()
     last = 0
 
     def texts() -> Iterator[str]:

@@ -23,6 +23,7 @@ __all__ = [
     "LIST_SEPARATOR",
     "TABLES",
     "Row",
+    "allow_long_cells",
     "check_examples",
     "list_of",
     "read_lines",
@@ -41,7 +42,7 @@ TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 """Endings of tables; all but the last may be followed by ``.xz`` or ``.gz``."""
 
 _LONGEST_CELL = 2**24
-"""Characters of a cell of a ``.csv``: a whole book. The csv library's own bound is 2**17, for the process as a whole."""
+"""Characters of a cell of a ``.csv``: a whole book."""
 
 _Kind = TypeVar("_Kind", bound=Example)
 
@@ -256,9 +257,14 @@ def _read_table(path: Path) -> Iterator[Row]:
     return read_separated(path, quoted=_ending(path) == ".csv")
 
 
+def allow_long_cells() -> None:
+    """Let a cell of a ``.csv`` be as long as a book; the csv library's own bound, of the whole process, is 2**17 characters."""
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
+
+
 def _split_quoted(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Number of the first line, and cells, of every row."""
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
+    allow_long_cells()
     reader = csv.reader((f"{line}\n" for _, line in read_lines(path)), strict=True)
     start = 1
     try:
