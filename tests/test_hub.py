@@ -140,7 +140,7 @@ def test_without_a_network_the_cache_answers_and_else_one_sentence_comes_soon(hu
     for source, filename in ((Source(NAME, "v1"), "config.json"), (Source(NAME), "note.txt"), (Source("some/other"), "note.txt")):
         with pytest.raises(CheckpointError, match=rf"{source} \(.*refused.*local directory to work without a network"):
             hub.locate(source, (filename,))
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20  # the hub's library alone would try for 40 seconds
     assert capfd.readouterr() == ("", "")
 
 

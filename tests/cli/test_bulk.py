@@ -170,20 +170,17 @@ def test_killed_at_any_moment_a_run_ends_in_the_same_bytes(model_of, tmp_path):
     words += ["--model", model_of("fill-mask")]
     for suffix in ("jsonl", "csv"):
         whole, output = tmp_path / f"whole.{suffix}", tmp_path / f"out.{suffix}"
-        start = time.monotonic()
         assert subprocess.run([*words, "--output", str(whole)], capture_output=True, check=False).returncode == 1
-        seconds = time.monotonic() - start
+        partial, size = Path(f"{output}.partial"), whole.stat().st_size
         kills = 0
-        for attempt in range(5):
+        for share in (0, 0.2, 0.5, 0.8):
             process = subprocess.Popen([*words, "--output", str(output)], stderr=subprocess.DEVNULL)
-            try:
-                process.wait(random.Random(attempt).uniform(0.2, 0.6) * seconds if attempt < 4 else None)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                kills += 1
-                continue
-            break
+            while process.poll() is None and not (partial.exists() and partial.stat().st_size >= share * size):
+                time.sleep(0.001)
+            time.sleep(random.Random(share).uniform(0, 0.02))
+            process.kill()
+            kills += process.wait() == -signal.SIGKILL
+        assert subprocess.run([*words, "--output", str(output)], capture_output=True, check=False).returncode == 1
         assert kills > 1
         assert output.read_bytes() == whole.read_bytes()
         assert not list(tmp_path.glob("*.partial*"))
