@@ -22,7 +22,7 @@ def write_all_kinds(folder: Path) -> list[Path]:
     lines = "\n".join(json.dumps({"id": 1, "text": "\n \n".join(document)}) for document in DOCUMENTS).encode() + b"\n\n"
     files = {
         "a.txt": b"\xef\xbb\xbf" + plain,
-        "b.TXT.gz": gzip.compress(plain),
+        "b.TXT.gz": gzip.compress(plain, mtime=0),
         "sub/c.txt.bz2": bz2.compress(plain),
         "sub/d.jsonl.xz": lzma.compress(lines),
         "sub/e.jsonl": lines,
@@ -75,7 +75,7 @@ WIKI_JSON = "\n".join(
         ("AA/wiki_00.bz2", bz2.compress(WIKI.encode())),
         ("wiki.txt", b"\xef\xbb\xbf" + WIKI.encode()),
         ("AB/wiki_07", WIKI_JSON.encode()),
-        ("AB/wiki_07.gz", gzip.compress(WIKI_JSON.encode())),
+        ("AB/wiki_07.gz", gzip.compress(WIKI_JSON.encode(), mtime=0)),
     ],
 )
 def test_both_forms_of_wikiextractor_are_read(tmp_path: Path, name: str, content: bytes) -> None:
@@ -92,7 +92,7 @@ def test_json_lines_keep_entities_and_lose_a_repeated_title(tmp_path: Path) -> N
 def test_the_bytes_read_are_those_on_disk_and_grow(tmp_path: Path) -> None:
     generator = random.Random(0)
     text = "\n\n".join(generator.randbytes(1000).hex() for _ in range(500)).encode()
-    for name, content in (("a.txt.gz", gzip.compress(text)), ("b.txt", text), ("c.txt.xz", lzma.compress(text))):
+    for name, content in (("a.txt.gz", gzip.compress(text, mtime=0)), ("b.txt", text), ("c.txt.xz", lzma.compress(text))):
         (tmp_path / name).write_bytes(content)
     corpus = Corpus([tmp_path])
     assert corpus.num_bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
@@ -118,12 +118,12 @@ def test_half_a_surrogate_pair_is_no_character(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.pdf", b"x", r"must end in \.txt or \.jsonl.*a\.pdf"),
-        ("a.gz", gzip.compress(b"plain text"), r"must end in .*a\.gz"),
+        ("a.gz", gzip.compress(b"plain text", mtime=0), r"must end in .*a\.gz"),
         ("a.txt", b"one\ntw\xffo\n", r"UTF-8.*0xff.*a\.txt, line 2, byte 3"),
         ("a.jsonl", b'{"text": "x"}\n{"text": \n', r"JSON object.*a\.jsonl, line 2"),
         ("a.jsonl", b'{"text": "x"}\n\n{"body": "y"}\n', r'string "text".*line 3.*body'),
         ("a.jsonl", b"[" * 100_000, r"JSON object.*a\.jsonl, line 1"),
-        ("a.txt.gz", gzip.compress(b"a line\n" * 1000)[:-9], r"readable and whole.*a\.txt\.gz"),
+        ("a.txt.gz", gzip.compress(b"a line\n" * 1000, mtime=0)[:-9], r"readable and whole.*a\.txt\.gz"),
         ("a.txt.xz", lzma.compress(b"a line\n" * 1000)[:-9], r"readable and whole.*a\.txt\.xz"),
         ("a.txt.bz2", b"not compressed", r"readable and whole.*a\.txt\.bz2"),
         ("wiki_00", b'<doc id="1" title="A">\ntext\n', r"must end with </doc>.*wiki_00"),
