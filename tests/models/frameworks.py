@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,6 +26,26 @@ ONE_LAYER = {"num_hidden_layers": 1, "num_hidden_groups": 1, "inner_group_num": 
 """For a tiny model where sharing is not the point: a compiler takes a quarter of the time."""
 QUICKLY = {"xla_backend_optimization_level": 0}
 """How JAX compiles what runs once."""
+
+_REFUSED = """
+from albertkit.errors import InputError
+
+for message, call in cases:
+    try:
+        call()
+    except InputError as error:
+        assert message in str(error), error
+    else:
+        raise SystemExit(f"not refused: {message}")
+"""
+
+
+def run_refusals(program: str) -> None:
+    """Run a program that makes ``cases``, pairs of a part of the message and a call that is refused with it.
+
+    In a process of its own: here the annotations are checked first.
+    """
+    subprocess.run([sys.executable, "-c", program + _REFUSED], check=True)
 
 
 class Framework:
